@@ -1,0 +1,254 @@
+// Package plan is the one contract between the halves: what translate makes of the users' objects and what proxy builds
+// into the table it serves. Plain data, one resource per object that a user wrote; resources refer to each other by name
+// and never hold each other's content. It knows no policy kind: a Policy is {kind, targets, config}, and the config's
+// type belongs to its kind's package.
+//
+// Names: "Kind/namespace/name" for objects; "namespace/name" for Gateways; a Service backend has its port behind a
+// colon; a rule its index behind a hash: "HTTPRoute/ai/chat#0".
+//
+// A resource is immutable once published: an unchanged resource keeps its pointer from plan to plan, so that whoever
+// builds from it may compare pointers.
+package plan
+
+import "time"
+
+// Plan is one whole generation.
+type Plan struct {
+	Gateways []*Gateway `json:"gateways"`
+	Rules    []*Rule    `json:"rules"`
+	Backends []*Backend `json:"backends"`
+	Policies []*Policy  `json:"policies"`
+	Secrets  []*Secret  `json:"secrets"`
+}
+
+// Fault is why a resource cannot be served as written. What refers to it answers 500 with the message.
+type Fault struct {
+	Reason  string `json:"reason"`  // a condition's reason: RefNotPermitted, BackendNotFound, InvalidKind …
+	Message string `json:"message"` // for the user; names the object and the field
+}
+
+// Gateway is one Gateway with its listeners.
+type Gateway struct {
+	Name      string         `json:"name"`  // namespace/name
+	Class     string         `json:"class"` // GatewayClass name
+	Addresses []string       `json:"addresses,omitempty"`
+	Listeners []*Listener    `json:"listeners"`
+	Identity  []StaticSource `json:"identity,omitempty"` // in order; the most specific prefix names the client
+	Local     bool           `json:"local,omitempty"`    // built-in: requests that a web page could have made are refused
+}
+
+// StaticSource names the clients of an address range.
+type StaticSource struct {
+	CIDR           string `json:"cidr"`
+	Namespace      string `json:"namespace"`
+	ServiceAccount string `json:"serviceAccount"`
+}
+
+// Protocol is how a listener or a backend is spoken to.
+type Protocol string
+
+// The protocols of this version.
+const (
+	HTTP   Protocol = "HTTP"   // listener: plain; backend: the client's version where the far side offers it
+	HTTPS  Protocol = "HTTPS"  // listener: TLS terminated
+	HTTP11 Protocol = "HTTP11" // backend: HTTP/1.1 whatever the client spoke
+)
+
+// Listener is one programmed listener. One that cannot be programmed is not in the plan.
+type Listener struct {
+	Name         string   `json:"name"`
+	Port         int      `json:"port"`
+	Protocol     Protocol `json:"protocol"`
+	Hostname     string   `json:"hostname,omitempty"`     // exact, "*.suffix" or empty
+	Certificates []string `json:"certificates,omitempty"` // names of Secrets with tls.crt and tls.key
+}
+
+// Rule is one rule of a route.
+type Rule struct {
+	Name      string        `json:"name"`               // HTTPRoute/namespace/name#index
+	Route     string        `json:"route"`              // HTTPRoute/namespace/name
+	RuleName  string        `json:"ruleName,omitempty"` // the rule's own name
+	Index     int           `json:"index"`
+	Created   time.Time     `json:"created,omitzero"` // the route's creation: older wins a tie
+	Parents   []Parent      `json:"parents"`
+	Hostnames []string      `json:"hostnames,omitempty"` // the route's; empty: the listener's
+	Matches   []Match       `json:"matches"`             // never empty; OR
+	Filters   []Filter      `json:"filters,omitempty"`
+	Backends  []RuleBackend `json:"backends,omitempty"`
+	Timeouts  Timeouts      `json:"timeouts,omitzero"`
+	Fault     *Fault        `json:"fault,omitempty"` // the whole rule answers 500
+}
+
+// Namespace is the route's.
+func (r *Rule) Namespace() string { return namespaceOf(r.Route) }
+
+// Parent is a listener that the rule is attached to.
+type Parent struct {
+	Gateway  string `json:"gateway"`
+	Listener string `json:"listener"`
+}
+
+// MatchType is how a value is compared.
+type MatchType string
+
+// The match types of Gateway API.
+const (
+	Exact             MatchType = "Exact"
+	PathPrefix        MatchType = "PathPrefix"
+	RegularExpression MatchType = "RegularExpression"
+)
+
+// Match is one set of conditions; all must hold.
+type Match struct {
+	Path    ValueMatch   `json:"path"`
+	Method  string       `json:"method,omitempty"`
+	Headers []ValueMatch `json:"headers,omitempty"`
+	Query   []ValueMatch `json:"query,omitempty"`
+}
+
+// ValueMatch compares a named value (the path has no name).
+type ValueMatch struct {
+	Name  string    `json:"name,omitempty"`
+	Type  MatchType `json:"type"`
+	Value string    `json:"value"`
+}
+
+// Filter changes a request or an answer; one member is set.
+type Filter struct {
+	RequestHeaders  *HeaderModifier `json:"requestHeaders,omitempty"`
+	ResponseHeaders *HeaderModifier `json:"responseHeaders,omitempty"`
+	Redirect        *Redirect       `json:"redirect,omitempty"`
+	Rewrite         *Rewrite        `json:"rewrite,omitempty"`
+}
+
+// HeaderModifier sets, adds and removes fields, in this order.
+type HeaderModifier struct {
+	Set    []HeaderValue `json:"set,omitempty"`
+	Add    []HeaderValue `json:"add,omitempty"`
+	Remove []string      `json:"remove,omitempty"`
+}
+
+// HeaderValue is a field that configuration writes. It is no secret: credentials are a policy's business.
+type HeaderValue struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// PathModifier replaces the path: the whole, or the matched prefix.
+type PathModifier struct {
+	Full   *string `json:"full,omitempty"`
+	Prefix *string `json:"prefix,omitempty"`
+}
+
+// Redirect answers with a Location made of the request's parts and these.
+type Redirect struct {
+	Scheme   string        `json:"scheme,omitempty"`
+	Hostname string        `json:"hostname,omitempty"`
+	Port     int           `json:"port,omitempty"`
+	Path     *PathModifier `json:"path,omitempty"`
+	Status   int           `json:"status"`
+}
+
+// Rewrite changes what the backend is asked.
+type Rewrite struct {
+	Hostname string        `json:"hostname,omitempty"`
+	Path     *PathModifier `json:"path,omitempty"`
+}
+
+// RuleBackend is one weighted destination of a rule. An invalid one keeps its weight and answers 500.
+type RuleBackend struct {
+	Backend string   `json:"backend"` // name; may be empty where Fault is set
+	Weight  int      `json:"weight"`
+	Filters []Filter `json:"filters,omitempty"`
+	Fault   *Fault   `json:"fault,omitempty"`
+}
+
+// Timeouts are HTTPRoute's own; zero is unset, negative is "0s" written: none.
+type Timeouts struct {
+	Request        time.Duration `json:"request,omitempty"`
+	BackendRequest time.Duration `json:"backendRequest,omitempty"`
+}
+
+// Origin is where a backend's addresses come from; it decides which address rules hold.
+type Origin string
+
+// The origins.
+const (
+	Resolved  Origin = "Resolved"  // Hostname is resolved by DNS
+	Literal   Origin = "Literal"   // Addresses as the Backend wrote them
+	Endpoints Origin = "Endpoints" // a Service's EndpointSlices
+)
+
+// Backend is one destination: a Backend, or one port of a Service.
+type Backend struct {
+	Name      string     `json:"name"` // Backend/namespace/name or Service/namespace/name:port
+	Origin    Origin     `json:"origin"`
+	Hostname  string     `json:"hostname,omitempty"` // Host, SNI and verified name; "*.suffix" takes it from the request's authority; empty for Services
+	Addresses []Endpoint `json:"addresses,omitempty"`
+	Port      int        `json:"port"`
+	Protocol  Protocol   `json:"protocol"`
+	TLS       *TLS       `json:"tls,omitempty"` // nil: plain
+	Fault     *Fault     `json:"fault,omitempty"`
+}
+
+// Namespace is the backend object's.
+func (b *Backend) Namespace() string { return namespaceOf(b.Name) }
+
+// Endpoint is one address to dial.
+type Endpoint struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+}
+
+// TLS is how a backend is verified and how we present ourselves.
+type TLS struct {
+	Hostname          string   `json:"hostname,omitempty"` // SNI and, without SANs, the verified name; empty: the authority of a wildcard
+	SystemRoots       bool     `json:"systemRoots,omitempty"`
+	Roots             []string `json:"roots,omitempty"` // names of Secrets or ConfigMaps with ca.crt
+	SANs              []SAN    `json:"sans,omitempty"`  // any one must be in the certificate
+	ClientCertificate string   `json:"clientCertificate,omitempty"`
+	MinVersion        string   `json:"minVersion,omitempty"` // "1.2" or "1.3"
+}
+
+// SAN is a name that the far side's certificate must carry.
+type SAN struct {
+	Type  string `json:"type"` // Hostname or URI
+	Value string `json:"value"`
+}
+
+// TargetKind is what a policy is attached to, from the most general to the most specific.
+type TargetKind string
+
+// The kinds of targets.
+const (
+	TargetClass    TargetKind = "GatewayClass"
+	TargetGateway  TargetKind = "Gateway"
+	TargetListener TargetKind = "Listener"
+	TargetBackend  TargetKind = "Backend" // a Backend, an XBackend or a Service, by plan name (a Service without its port)
+	TargetRoute    TargetKind = "Route"
+	TargetRule     TargetKind = "Rule"
+)
+
+// Target is one attachment of a policy.
+type Target struct {
+	Kind       TargetKind `json:"kind"`
+	Name       string     `json:"name"`                 // plan name; a listener's is "namespace/gateway#listener"
+	Conflicted bool       `json:"conflicted,omitempty"` // an older policy holds the target: settings are void, restrictions hold
+}
+
+// Policy is one policy object. Its config's Go type is its kind's own; no secret's value is in it.
+type Policy struct {
+	Name    string    `json:"name"` // Kind/namespace/name
+	Kind    string    `json:"kind"`
+	Created time.Time `json:"created,omitzero"`
+	Targets []Target  `json:"targets"`
+	Report  bool      `json:"report,omitempty"` // mode: Report: restrictions are logged and let pass
+	Config  any       `json:"config"`
+	Fault   *Fault    `json:"fault,omitempty"` // unresolved: what it protects fails closed
+}
+
+// Secret is the content of a Secret or a ConfigMap that something in the plan names.
+type Secret struct {
+	Name string               `json:"name"` // Secret/namespace/name or ConfigMap/namespace/name
+	Data map[string]Sensitive `json:"data"`
+}
