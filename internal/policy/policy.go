@@ -1,0 +1,66 @@
+// Package policy is what a policy kind is: a descriptor for the control half (Kind) and stages for the data path. The
+// machinery over it is generic: attachment, conflicts, conditions and status in translate; merging, steps and verdicts
+// in proxy. A kind's own package under policy/ holds everything else that is peculiar to it; policy/order lists them.
+package policy
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/internal/plan"
+)
+
+// Object is a policy as its user wrote it.
+type Object interface {
+	metav1.Object
+	runtime.Object
+	// TargetReferences are its spec.targetRefs.
+	TargetReferences() []gwapiv1.LocalPolicyTargetReferenceWithSectionName
+	// PolicyStatus is where its conditions go.
+	PolicyStatus() *gwapiv1.PolicyStatus
+}
+
+// Kind describes one kind of policy. The functions are pure.
+type Kind struct {
+	Name    string
+	Attach  []plan.TargetKind // where targetRefs may point
+	Enforce func(Object) bool // false in mode Report; nil for kinds without a mode
+
+	// Config is a pointer to the kind's empty config. Each field carries the tag `policy:"setting"` or
+	// `policy:"restriction"`.
+	Config func() any
+
+	// Translate makes the config of an object that its schema allows. It resolves references through refs and reports
+	// what is wrong there.
+	Translate func(refs References, object Object) any
+
+	// Effective says why an accepted policy can have no effect on a target; empty where it has one. The target is nil
+	// where it is no backend. May be nil.
+	Effective func(config any, target *plan.Backend) string
+
+	// Restrict builds the stage of one policy's restrictions. Every policy of the chain has its own and all must pass:
+	// thus denials unite, allow-lists intersect and the stricter number wins. nil where the kind has no restrictions or
+	// this config states none.
+	Restrict func(env Env, config any) (any, error)
+
+	// Apply builds the stage of the merged settings of the chain; config is the kind's empty config where no policy
+	// of the kind is in the chain. nil where there is nothing to do.
+	Apply func(env Env, config any) (any, error)
+}
+
+// References resolves what an object refers to. Names returned are plan names; what is missing or not permitted is
+// reported as a problem of the field and leaves the policy failing closed.
+type References interface {
+	// Secret resolves a key of a Secret; namespace empty means the object's own, another needs a ReferenceGrant.
+	Secret(field, namespace, name, key string) string
+	// Invalid reports a value that the schema lets through and the kind cannot use.
+	Invalid(field, message, mend string)
+}
+
+// Env is what stages are built from besides their config.
+type Env struct {
+	Kubernetes bool                           // false standalone
+	Policy     string                         // Restrict: the policy; Apply: the most specific policy in force, or empty
+	Secret     func(name string) *plan.Secret // nil where the plan has none of the name
+}
