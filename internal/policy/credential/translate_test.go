@@ -1,0 +1,103 @@
+package credential
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/policy/clients"
+)
+
+// refs resolves every Secret but those named "gone".
+type refs struct{ asked, invalid []string }
+
+func (r *refs) Secret(field, namespace, name, key string) string {
+	r.asked = append(r.asked, field+" "+namespace+" "+name+" "+key)
+	if name == "gone" {
+		return ""
+	}
+	return "Secret/ai/" + name
+}
+
+func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
+
+func ref(name, key string) v1alpha1.SecretKeyReference {
+	return v1alpha1.SecretKeyReference{Name: gwapiv1.ObjectName(name), Key: key}
+}
+
+func TestTranslateAPIKey(t *testing.T) {
+	f := func(written v1alpha1.APIKeyCredential, want APIKey) {
+		t.Helper()
+		got := translate(&refs{}, &v1alpha1.CredentialInjector{Spec: v1alpha1.CredentialInjectorSpec{Type: "APIKey", APIKey: &written}})
+		if diff := cmp.Diff(&want, got.(*Config).APIKey); diff != "" {
+			t.Error(diff)
+		}
+	}
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "")}, APIKey{Reference{"Secret/ai/k", "token"}, "Authorization", "Bearer "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "authorization"}, APIKey{Reference{"Secret/ai/k", "x"}, "authorization", "Bearer "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Prefix: new("")}, APIKey{Reference{"Secret/ai/k", "x"}, "Authorization", ""})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "X-Api-Key"}, APIKey{Reference{"Secret/ai/k", "x"}, "X-Api-Key", ""})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "X-Api-Key", Prefix: new("Key ")}, APIKey{Reference{"Secret/ai/k", "x"}, "X-Api-Key", "Key "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("gone", "x")}, APIKey{Reference{"", "x"}, "Authorization", "Bearer "})
+}
+
+func TestTranslate(t *testing.T) {
+	other := ref("o", "org")
+	other.Namespace = new(gwapiv1.Namespace("platform"))
+	r := &refs{}
+	got := translate(r, &v1alpha1.CredentialInjector{Spec: v1alpha1.CredentialInjectorSpec{
+		Type: "Basic", Basic: &v1alpha1.BasicCredential{SecretRef: v1alpha1.SecretReference{Name: "b"}},
+		Headers:           []v1alpha1.InjectedHeader{{Name: "X-A", Value: new("a")}, {Name: "X-B", SecretRef: &other}},
+		ClientCredentials: "Keep", OnUnavailable: "Deny",
+		PerClient: []v1alpha1.ClientCredential{{
+			Clients: []v1alpha1.ClientSelector{{Namespaces: []v1alpha1.ClientName{"team"}}},
+			APIKey:  &v1alpha1.APIKeyCredential{SecretRef: ref("k", "token")},
+			Headers: []v1alpha1.InjectedHeader{{Name: "X-C", Value: new("c")}},
+		}},
+	}})
+	want := &Config{
+		Type: "Basic", Basic: &Basic{Reference{"Secret/ai/b", "username"}, Reference{"Secret/ai/b", "password"}},
+		Headers:           []Header{{Name: "X-A", Value: "a"}, {Name: "X-B", Secret: &Reference{"Secret/ai/o", "org"}}},
+		ClientCredentials: "Keep", OnUnavailable: "Deny",
+		PerClient: []ClientCredential{{
+			Clients: clients.List{{Namespaces: []string{"team"}}},
+			APIKey:  &APIKey{Reference{"Secret/ai/k", "token"}, "Authorization", "Bearer "},
+			Headers: []Header{{Name: "X-C", Value: "c"}},
+		}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	asked := []string{
+		"spec.basic.secretRef  b username", "spec.basic.secretRef  b password",
+		"spec.headers[1].secretRef platform o org", "spec.perClient[0].apiKey.secretRef  k token",
+	}
+	if diff := cmp.Diff(asked, r.asked); diff != "" {
+		t.Error(diff)
+	}
+	if r.invalid != nil {
+		t.Error(r.invalid)
+	}
+}
+
+func TestTranslateContradiction(t *testing.T) {
+	r := &refs{}
+	key := func(header string) *v1alpha1.APIKeyCredential {
+		return &v1alpha1.APIKeyCredential{SecretRef: ref("k", "token"), Header: v1alpha1.CredentialHeaderName(header)}
+	}
+	translate(r, &v1alpha1.CredentialInjector{Spec: v1alpha1.CredentialInjectorSpec{
+		Type: "APIKey", APIKey: key("X-Key"),
+		Headers: []v1alpha1.InjectedHeader{{Name: "X-Ok", Value: new("a")}, {Name: "x-key", Value: new("a")}},
+		PerClient: []v1alpha1.ClientCredential{
+			{Headers: []v1alpha1.InjectedHeader{{Name: "X-KEY", Value: new("a")}}},
+			{APIKey: key("x-ok")},
+			{Basic: &v1alpha1.BasicCredential{}, Headers: []v1alpha1.InjectedHeader{{Name: "Authorization", Value: new("a")}}},
+		},
+	}})
+	want := []string{"spec.headers[1].name", "spec.perClient[0].headers[0].name", "spec.headers[0].name", "spec.perClient[2].headers[0].name"}
+	if diff := cmp.Diff(want, r.invalid); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,124 @@
+package guardrails
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/hostname"
+)
+
+const maxName = 253 // bytes of a host that a refusal repeats: no name is longer (RFC 1035, section 2.3.4)
+
+// stage is one GuardRailsPolicy at work. Every one of a chain has its own and all must pass.
+type stage struct {
+	config      *Config
+	kubernetes  bool
+	allow, deny *hostname.Set
+}
+
+// restrict builds a stage of every config, an empty one too: public addresses alone is what no statement means.
+func restrict(env policy.Env, config any) (any, error) {
+	c := config.(*Config)
+	allow, err := hostname.New(c.AllowHosts)
+	if err != nil {
+		return nil, fmt.Errorf("spec.hosts.allow: %w", err)
+	}
+	deny, err := hostname.New(c.DenyHosts)
+	if err != nil {
+		return nil, fmt.Errorf("spec.hosts.deny: %w", err)
+	}
+	return &stage{config: c, kubernetes: env.Kubernetes, allow: allow, deny: deny}, nil
+}
+
+// Tune says that guardrails decide. One that only reports opens nothing, so the rules that hold without any stay.
+func (s *stage) Tune(t *policy.Settings) {
+	if s.config.Mode != string(v1alpha1.EnforcementModeReport) {
+		t.Guarded = true
+	}
+}
+
+// Request refuses a denied name that is asked for, whatever the route would make of it. The list of allowed names is no
+// question here: the name asked for may be the gateway's own.
+func (s *stage) Request(_ context.Context, x *exchange.Exchange) *exchange.Refusal {
+	return s.denied(hostname.Of(x.Request.Authority))
+}
+
+// Candidate judges the name dialled and the Host sent: a denied one denies, and all there are must be allowed.
+func (s *stage) Candidate(_ context.Context, _ *exchange.Exchange, c *policy.Candidate) *exchange.Refusal {
+	dialled, sent := hostname.Of(c.Hostname), hostname.Of(c.Host)
+	for _, host := range [...]string{dialled, sent} {
+		if refusal := s.denied(host); refusal != nil {
+			return refusal
+		}
+	}
+	if s.allow.Empty() {
+		return nil
+	}
+	if dialled == "" && sent == "" { // a restriction that cannot be evaluated denies
+		return refuseHost("the destination has no name, and only named hosts are allowed", "spec.hosts.allow")
+	}
+	for _, host := range [...]string{dialled, sent} {
+		if host != "" && !s.allow.Match(host) {
+			return refuseHost("the host "+bounded(host)+" is not among those allowed", "spec.hosts.allow")
+		}
+	}
+	return nil
+}
+
+// denied refuses a host that is listed, and one whose spelling hides which host it is: a reg-name may be percent-encoded
+// (RFC 3986, section 3.2.2).
+func (s *stage) denied(host string) *exchange.Refusal {
+	if s.deny.Empty() || !s.deny.Match(host) && !strings.Contains(host, "%") {
+		return nil
+	}
+	return refuseHost("the host "+bounded(host)+" is denied", "spec.hosts.deny")
+}
+
+// Address judges an address before it is dialled.
+func (s *stage) Address(_ context.Context, a *policy.AddressCheck) *exchange.Refusal {
+	switch {
+	case s.config.DenyRanges.Touches(a.Address):
+		return refuseAddress(a, "spec.addresses.deny", "is in a denied range")
+	case a.Class != policy.AddressPublic && !s.opens(a):
+		return refuseAddress(a, "spec.addresses.allowPrivate", "is a "+a.Class.String()+" address and is not opened")
+	}
+	return nil
+}
+
+// opens reports whether an address that is not public may be dialled.
+func (s *stage) opens(a *policy.AddressCheck) bool {
+	service := a.Backend.Origin == plan.Endpoints
+	switch a.Class {
+	case policy.AddressPrivate:
+		return service && !s.kubernetes || s.config.AllowPrivate.Holds(a.Address)
+	case policy.AddressLoopback: // on Kubernetes it is the proxy's own
+		return !s.kubernetes && (service || s.config.AllowPrivate.Holds(a.Address))
+	case policy.AddressMetadata: // listed as itself: 100.64.0.0/10 is about other addresses
+		return !service && s.config.AllowPrivate.Singles(a.Address)
+	}
+	return false
+}
+
+func refuseHost(detail, field string) *exchange.Refusal {
+	refusal := exchange.Refuse(exchange.HostDenied, detail)
+	refusal.Field = field
+	return refusal
+}
+
+func refuseAddress(a *policy.AddressCheck, field, why string) *exchange.Refusal {
+	detail := "the destination has an address that may not be dialled"
+	if a.Hostname != "" {
+		detail = "the host " + bounded(a.Hostname) + " has an address that may not be dialled"
+	}
+	refusal := exchange.Refuse(exchange.AddressDenied, detail)
+	refusal.Field, refusal.Log = field, a.Address.String()+" "+why
+	return refusal
+}
+
+// bounded is a copy, since a refusal outlives the buffer that the host may stand in.
+func bounded(host string) string { return strings.Clone(host[:min(len(host), maxName)]) }

@@ -1,0 +1,188 @@
+// Package accept owns the listening sockets and the connections of clients: TLS, HTTP/1.1 framing, hop-by-hop fields
+// and path normalisation, keep-alive, drain. What it hands to its Handler is an exchange whose head is clean; it knows
+// no route and no policy.
+package accept
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// The bounds of a client connection.
+const (
+	handshakeTimeout = 10 * time.Second
+	idleTimeout      = 90 * time.Second
+	headTimeout      = 10 * time.Second
+	lingerTimeout    = time.Second
+	lingerBytes      = 256 << 10
+	maxConnections   = 32 << 10 // per socket
+)
+
+// Handler answers what connections bring.
+type Handler interface {
+	// TLS is the configuration for a connection to a socket, or nil for plain text; ok is false where the socket serves
+	// nothing any more.
+	TLS(socket string) (config *tls.Config, ok bool)
+	// Serve answers the current exchange of c.
+	Serve(c *Conn)
+	// Broken answers a request that could not be read: peer is what it did wrong, or nil when its head took too long.
+	Broken(c *Conn, peer *http1.Error)
+}
+
+// Config is what a Set is made of.
+type Config struct {
+	Handler Handler
+	Sweeper *watch.Sweeper
+	Limits  http1.Limits
+	Logger  *slog.Logger
+}
+
+// Set is the sockets that are served.
+type Set struct {
+	config   Config
+	mu       sync.Mutex
+	sockets  map[string]*socket
+	conns    sync.WaitGroup
+	draining atomic.Bool
+	active   atomic.Int64
+}
+
+type socket struct {
+	address  string
+	listener net.Listener
+	count    atomic.Int64
+}
+
+// New makes an empty set.
+func New(c Config) *Set { return &Set{config: c, sockets: map[string]*socket{}} }
+
+// Active is the number of client connections.
+func (s *Set) Active() int64 { return s.active.Load() }
+
+// Bind opens the sockets of the given addresses (IP:port) that are not open yet. It opens all or gives the error of
+// each that it could not open; Keep closes what is no longer wanted.
+func (s *Set) Bind(ctx context.Context, addresses []string) map[string]error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failed := map[string]error{}
+	for _, address := range addresses {
+		if s.sockets[address] != nil || s.draining.Load() {
+			continue
+		}
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			failed[address] = fmt.Errorf("listen: %w", err)
+			continue
+		}
+		so := &socket{address: address, listener: listener}
+		s.sockets[address] = so
+		s.conns.Add(1)
+		go s.accept(so)
+	}
+	return failed
+}
+
+// Keep closes every socket but the given ones. Connections that were accepted finish their exchange.
+func (s *Set) Keep(addresses []string) {
+	keep := make(map[string]bool, len(addresses))
+	for _, address := range addresses {
+		keep[address] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for address, so := range s.sockets {
+		if !keep[address] {
+			_ = so.listener.Close()
+			delete(s.sockets, address)
+		}
+	}
+}
+
+// Addresses maps each address that was bound to the one that it became: they differ in port 0.
+func (s *Set) Addresses() map[string]net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addresses := make(map[string]net.Addr, len(s.sockets))
+	for address, so := range s.sockets {
+		addresses[address] = so.listener.Addr()
+	}
+	return addresses
+}
+
+// Drain stops accepting, lets exchanges finish and closes connections as they become idle. When ctx ends first, what
+// is left is closed and its error returned.
+func (s *Set) Drain(ctx context.Context) error {
+	s.draining.Store(true)
+	s.Keep(nil)
+	done := make(chan struct{})
+	go func() { s.conns.Wait(); close(done) }()
+	s.config.Sweeper.Each(func(e *watch.Entry) { e.StopIdle() })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.config.Sweeper.Each(func(e *watch.Entry) { e.Stop(watch.Shutdown) })
+	<-done
+	return fmt.Errorf("drain: %w", ctx.Err())
+}
+
+func (s *Set) accept(so *socket) {
+	defer s.conns.Done()
+	for pause := time.Millisecond; ; {
+		c, err := so.listener.Accept()
+		switch {
+		case err == nil:
+			pause = time.Millisecond
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // out of file descriptors, most likely: it passes
+			s.config.Logger.Warn("accept", "address", so.address, "error", err)
+			time.Sleep(pause)
+			pause = min(2*pause, time.Second)
+			continue
+		}
+		if so.count.Add(1) > maxConnections {
+			so.count.Add(-1)
+			_ = c.Close()
+			continue
+		}
+		s.conns.Add(1)
+		s.active.Add(1)
+		go func() {
+			defer s.conns.Done()
+			defer s.active.Add(-1)
+			defer so.count.Add(-1)
+			s.serve(so, c.(*net.TCPConn))
+		}()
+	}
+}
+
+func (s *Set) serve(so *socket, tcp *net.TCPConn) {
+	config, ok := s.config.Handler.TLS(so.address)
+	if !ok || s.draining.Load() {
+		_ = tcp.Close()
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		_ = tcp.Close()
+		return
+	}
+	c := newConn(s, so.address, tcp, raw)
+	defer c.close()
+	if config != nil && !c.handshake(config) {
+		return
+	}
+	c.serve()
+}

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/forward"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// holdMax bounds what Body stages may ask for.
+const holdMax = 32 << 20
+
+// bodyTimeout is how long a client may take to send a body that is held.
+const bodyTimeout = 30 * time.Second
+
+// holdBody reads a body of known and moderate length before it is sent: it goes out with the head, and can go again.
+func (j *journey) holdBody() *exchange.Refusal {
+	r := &j.x.Request
+	if j.held != nil || r.Body == nil || r.Length < 0 || r.Length > forward.HoldMax {
+		return nil
+	}
+	if whole, ok := j.conn.Reader().Body().Whole(); ok {
+		j.held = whole
+		j.x.BytesIn += int64(len(whole))
+		return nil
+	}
+	_, err := j.read(r.Length)
+	if err != nil {
+		return j.clientFailed(errors.Join(forward.ErrRequestBody, err))
+	}
+	j.held = j.hold
+	return nil
+}
+
+// judgeBody runs the Body step on as much of the body as its stages want to see. What was read is sent on first.
+func (j *journey) judgeBody(ctx context.Context, need int64, whole bool) *exchange.Refusal {
+	r := &j.x.Request
+	if r.Body == nil {
+		return j.rule.chain.Body(ctx, j.x, nil)
+	}
+	need = min(need, holdMax)
+	end, err := j.read(need)
+	switch {
+	case err != nil:
+		return j.clientFailed(errors.Join(forward.ErrRequestBody, err))
+	case whole && !end:
+		return exchange.Refuse(exchange.BodyTooLarge, "the request's body is larger than a policy may read")
+	}
+	if refusal := j.rule.chain.Body(ctx, j.x, j.hold); refusal != nil {
+		return refusal
+	}
+	if end {
+		j.held = j.hold
+		r.Length = int64(len(j.held))
+		return nil
+	}
+	r.Body = io.MultiReader(bytes.NewReader(j.hold), r.Body)
+	j.x.BytesIn -= int64(len(j.hold)) // counted when it is sent on
+	return nil
+}
+
+// read takes n bytes of the body at most into hold, and reports whether the body ended with them.
+func (j *journey) read(n int64) (end bool, err error) {
+	if err := j.conn.Continue(); err != nil {
+		return false, err
+	}
+	j.conn.Watch.Arm(watch.BodyTimeout, bodyTimeout)
+	defer j.conn.Watch.Disarm()
+	room := bytes.NewBuffer(j.hold[:0])
+	_, err = io.CopyN(room, j.x.Request.Body, n)
+	j.hold = room.Bytes()
+	j.x.BytesIn += int64(len(j.hold))
+	if err == nil {
+		return j.conn.Reader().Done(), nil
+	}
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
+}

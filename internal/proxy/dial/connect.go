@@ -1,0 +1,110 @@
+package dial
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
+)
+
+// connect makes a new connection within the connect timeout: name, TCP, TLS and the Handshake stages.
+func (t *Target) connect(ctx context.Context, turn int) (*Conn, *Error) {
+	if limit := t.Settings.Timeouts.Connect; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, errConnectTimeout)
+		defer cancel()
+	}
+	list, failure := t.candidates(ctx, turn)
+	if failure != nil {
+		return nil, failure
+	}
+	for range maxHandshakes {
+		conn, address, err := t.race(ctx, list)
+		if err != nil {
+			if failure == nil {
+				failure = err
+			}
+			return nil, failure
+		}
+		c, err := t.establish(ctx, conn, address)
+		if err == nil {
+			return c, nil
+		}
+		failure = err
+		if err.Reason != exchange.TLSFailed || len(list) == 1 {
+			break
+		}
+		list = without(list, address)
+	}
+	return nil, failure
+}
+
+// candidates are the addresses in the order in which to try them.
+func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *Error) {
+	if t.fixed != nil {
+		n := len(t.fixed)
+		if n == 0 {
+			return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("%s has no address", t.Backend.Name)}
+		}
+		list := make([]netip.AddrPort, min(n, maxCandidates))
+		for i := range list {
+			list[i] = t.fixed[(turn+i)%n]
+		}
+		return list, nil
+	}
+	addresses, err := t.dialer.resolver.Lookup(ctx, t.Hostname, &t.Settings.DNS)
+	if err != nil {
+		if lookup, ok := errors.AsType[*resolve.Error](err); ctx.Err() != nil && (!ok || !lookup.NotFound) {
+			e := ended(ctx)
+			e.Err = err
+			return nil, e
+		}
+		return nil, &Error{Reason: exchange.DNSFailed, Err: err}
+	}
+	list := make([]netip.AddrPort, min(len(addresses), maxCandidates))
+	for i := range list {
+		list[i] = netip.AddrPortFrom(addresses[i].Unmap(), uint16(t.Port)) //nolint:gosec // Prepare bounds it
+	}
+	return list, nil
+}
+
+// establish makes a connection of a socket: TLS, verification and the Handshake stages come before anybody may write.
+func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address netip.AddrPort) (*Conn, *Error) {
+	c, err := newConn(socket, address, t.pool)
+	if err != nil {
+		_ = socket.Close()
+		return nil, &Error{Reason: exchange.ConnectFailed, Err: err, Address: address}
+	}
+	if t.pool.config == nil {
+		return c, nil
+	}
+	c.wire.secure = true
+	c.tls = tls.Client(c.wire, t.pool.config)
+	c.plain = c.tls
+	if err := c.tls.HandshakeContext(ctx); err != nil {
+		_ = socket.Close()
+		return nil, handshakeError(ctx, err, address)
+	}
+	state := c.tls.ConnectionState()
+	c.state = &state
+	if refusal := t.vet(ctx, c); refusal != nil {
+		_ = c.Close()
+		return nil, refused(refusal, address)
+	}
+	return c, nil
+}
+
+func without(list []netip.AddrPort, address netip.AddrPort) []netip.AddrPort {
+	rest := make([]netip.AddrPort, 0, len(list))
+	for _, a := range list {
+		if a != address {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}

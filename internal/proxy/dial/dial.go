@@ -1,0 +1,133 @@
+// Package dial owns the connections towards backends: it resolves, checks and dials addresses, does TLS as the backend's
+// setting demands, and keeps idle connections in pools per (Gateway, backend, name, port, TLS setting).
+//
+// The address that was checked is the address that is dialled, and no byte of a request is written before the far side is
+// verified. It picks no backend, repeats nothing that was written and speaks no HTTP. Package forward calls it for every
+// attempt; whoever builds the table prepares its targets and releases them.
+package dial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
+)
+
+const (
+	stagger       = 250 * time.Millisecond // between connection attempts (RFC 8305, section 5)
+	idleLimit     = 90 * time.Second       // EgressPolicy.connections.idle
+	sweepInterval = time.Second
+	keepAlive     = 30 * time.Second
+	maxIdle       = 512 // idle connections of one pool
+	maxHosts      = 256 // names of one wildcard backend with a pool of their own
+	maxCandidates = 32  // addresses one Get tries
+	maxHandshakes = 2   // connections one Get does TLS on: a replica that breaks off may be the only one that does
+)
+
+// Config is what a Dialer is made of. Only Resolver is required.
+type Config struct {
+	Resolver *resolve.Resolver
+	Logger   *slog.Logger
+	Now      func() time.Time // also the time certificates are judged by
+}
+
+// Dialer makes and keeps connections. It is safe for concurrent use.
+type Dialer struct {
+	resolver *resolve.Resolver
+	logger   *slog.Logger
+	now      func() time.Time
+	net      net.Dialer
+	checks   checks
+
+	mu     sync.Mutex
+	pools  map[poolKey]*pool
+	closed bool
+}
+
+// New makes a dialer. Run keeps its pools tidy.
+func New(c Config) (*Dialer, error) {
+	if c.Resolver == nil {
+		return nil, errors.New("make dialer: no resolver")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Dialer{
+		resolver: c.Resolver,
+		logger:   c.Logger,
+		now:      c.Now,
+		net:      net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3}},
+		pools:    make(map[poolKey]*pool),
+	}, nil
+}
+
+// Run sweeps each second until ctx ends, then closes the dialer.
+func (d *Dialer) Run(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	defer d.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			d.Sweep()
+		}
+	}
+}
+
+// Sweep closes idle connections that are over their time or that the far side has closed.
+func (d *Dialer) Sweep() {
+	d.mu.Lock()
+	pools := make([]*pool, 0, len(d.pools))
+	for _, p := range d.pools {
+		pools = append(pools, p)
+	}
+	d.mu.Unlock()
+	now := d.now()
+	for _, p := range pools {
+		p.sweep(now)
+	}
+}
+
+// Close closes every idle connection; those in use are closed when they are put back.
+func (d *Dialer) Close() {
+	d.mu.Lock()
+	pools := d.pools
+	d.pools, d.closed = make(map[poolKey]*pool), true
+	d.mu.Unlock()
+	for _, p := range pools {
+		p.close()
+	}
+}
+
+// Get is a connection to the target: the one last put back that is still good and whose address the target may use now,
+// else a new one. The caller ends it by Put or Close. Errors are of type *Error.
+func (d *Dialer) Get(ctx context.Context, t *Target) (*Conn, error) {
+	if t.wild {
+		return nil, &Error{Reason: exchange.Internal, Err: fmt.Errorf("dial %s: a wildcard has no connection of its own", t.Backend.Name)}
+	}
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	turn := int(t.pool.turn.Add(1) & turnMask)
+	if c := t.reuse(ctx, turn); c != nil {
+		c.lend(true)
+		return c, nil
+	}
+	c, failure := t.connect(ctx, turn)
+	if failure != nil {
+		return nil, failure
+	}
+	c.lend(false)
+	return c, nil
+}

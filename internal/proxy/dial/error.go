@@ -1,0 +1,61 @@
+package dial
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+)
+
+// Error is a connection that did not come about. Its text is for the log: it may name internal addresses, and never
+// holds key material.
+type Error struct {
+	Reason  exchange.Reason
+	Err     error
+	Refusal *exchange.Refusal // set where policy refused; Reason is then its reason
+	Address netip.AddrPort    // tried last; invalid where none was
+}
+
+func (e *Error) Error() string {
+	if e.Address.IsValid() {
+		return fmt.Sprintf("dial %s: %v", e.Address, e.Err)
+	}
+	return fmt.Sprintf("dial: %v", e.Err)
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+var errConnectTimeout = errors.New("the connect timeout is over")
+
+// ended is the error of a context that ended: the connect timeout, the caller's own, or a caller that left.
+func ended(ctx context.Context) *Error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errConnectTimeout) || errors.Is(cause, context.DeadlineExceeded) {
+		return &Error{Reason: exchange.ConnectTimeout, Err: cause}
+	}
+	return &Error{Reason: exchange.ConnectFailed, Err: cause}
+}
+
+func refused(r *exchange.Refusal, address netip.AddrPort) *Error {
+	return &Error{Reason: r.Reason, Err: fmt.Errorf("refused: %s", r.Detail), Refusal: r, Address: address}
+}
+
+// handshakeError tells a far side that is not who it should be from one that does not speak TLS with us.
+func handshakeError(ctx context.Context, err error, address netip.AddrPort) *Error {
+	if ctx.Err() != nil {
+		e := ended(ctx)
+		e.Address, e.Err = address, fmt.Errorf("TLS handshake: %w", e.Err)
+		return e
+	}
+	reason := exchange.TLSFailed
+	_, standard := errors.AsType[*tls.CertificateVerificationError](err)
+	_, own := errors.AsType[*verificationError](err)
+	if standard || own {
+		reason = exchange.TLSVerificationFailed
+	}
+	return &Error{Reason: reason, Err: fmt.Errorf("TLS handshake: %w", err), Address: address}
+}

@@ -1,0 +1,205 @@
+package dial
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	sessions     = 16 // TLS sessions a pool remembers: one name, perhaps several addresses
+	sweptAtOnce  = 32 // idle connections of a pool looked at in one sweep
+	passedAtOnce = 8  // good connections that one target may not use, before it dials
+)
+
+// poolKey is what connections must have in common to be exchanged for one another.
+type poolKey struct {
+	gateway, backend, hostname string
+	port                       int
+	serverName                 string
+	tls                        Key
+}
+
+// pool holds the idle connections of one key, or of a wildcard the pools of its names. Its TLS sessions are its own, so
+// that none is resumed under another setting, Gateway or backend.
+type pool struct {
+	key    poolKey
+	config *tls.Config // nil: plain
+	now    func() time.Time
+	refs   int // targets that hold it; guarded by Dialer.mu
+	turn   atomic.Uint32
+	used   atomic.Int64
+
+	mu     sync.Mutex
+	idle   []*Conn // the last put back is the last
+	closed bool
+
+	hostsMu sync.RWMutex
+	hosts   map[string]*pool
+}
+
+func newPool(key poolKey, setting *TLS, now func() time.Time) *pool {
+	p := &pool{key: key, now: now}
+	if setting != nil {
+		p.config = setting.config(key.serverName, now)
+	}
+	return p
+}
+
+func (d *Dialer) hold(key poolKey, setting *TLS) *pool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.pools[key]
+	if p == nil {
+		p = newPool(key, setting, d.now)
+		p.closed = d.closed
+		d.pools[key] = p
+	}
+	p.refs++
+	return p
+}
+
+func (d *Dialer) release(p *pool) {
+	d.mu.Lock()
+	p.refs--
+	last := p.refs == 0
+	if last && d.pools[p.key] == p {
+		delete(d.pools, p.key)
+	}
+	d.mu.Unlock()
+	if last {
+		p.close()
+	}
+}
+
+// host is the pool of a name of a wildcard.
+func (p *pool) host(key poolKey, setting *TLS, now func() time.Time) *pool {
+	p.hostsMu.RLock()
+	child := p.hosts[key.hostname]
+	p.hostsMu.RUnlock()
+	if child == nil {
+		child = p.addHost(key, setting, now)
+	}
+	child.used.Store(now().UnixNano())
+	return child
+}
+
+func (p *pool) addHost(key poolKey, setting *TLS, now func() time.Time) *pool {
+	key.hostname = strings.Clone(key.hostname) // it may be a view of a request
+	key.serverName = strings.Clone(key.serverName)
+	p.hostsMu.Lock()
+	defer p.hostsMu.Unlock()
+	if child := p.hosts[key.hostname]; child != nil {
+		return child
+	}
+	child := newPool(key, setting, now)
+	p.mu.Lock() // within hostsMu: close sets closed before it asks for the hosts
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		child.closed = true
+		return child
+	}
+	if len(p.hosts) >= maxHosts {
+		p.evictHost()
+	}
+	if p.hosts == nil {
+		p.hosts = make(map[string]*pool)
+	}
+	p.hosts[key.hostname] = child
+	return child
+}
+
+func (p *pool) evictHost() {
+	var oldest *pool
+	for _, child := range p.hosts {
+		if oldest == nil || child.used.Load() < oldest.used.Load() {
+			oldest = child
+		}
+	}
+	delete(p.hosts, oldest.key.hostname)
+	oldest.close()
+}
+
+// pop takes the last idle connection whose address fits.
+func (p *pool) pop(fits func(netip.AddrPort) bool) *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		if c := p.idle[i]; fits(c.address) {
+			p.idle = slices.Delete(p.idle, i, i+1)
+			return c
+		}
+	}
+	return nil
+}
+
+// push puts a connection back; a full pool gives up the one longest idle.
+func (p *pool) push(c *Conn) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		_ = c.Close()
+		return
+	}
+	var surplus *Conn
+	if len(p.idle) >= maxIdle {
+		surplus = p.idle[0]
+		p.idle = slices.Delete(p.idle, 0, 1)
+	}
+	p.idle = append(p.idle, c)
+	p.mu.Unlock()
+	if surplus != nil {
+		_ = surplus.Close()
+	}
+}
+
+// sweep closes what has been idle too long and, of the longest idle, what the far side closed.
+func (p *pool) sweep(now time.Time) {
+	var over []*Conn
+	p.mu.Lock()
+	kept := p.idle[:0]
+	for i, c := range p.idle {
+		if c.tired(now) || i < sweptAtOnce && !c.quiet() {
+			over = append(over, c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	p.mu.Unlock()
+	for _, c := range over {
+		_ = c.Close()
+	}
+	for _, child := range p.children() {
+		child.sweep(now)
+	}
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	for _, c := range idle {
+		_ = c.Close()
+	}
+	for _, child := range p.children() {
+		child.close()
+	}
+}
+
+func (p *pool) children() []*pool {
+	p.hostsMu.RLock()
+	defer p.hostsMu.RUnlock()
+	list := make([]*pool, 0, len(p.hosts))
+	for _, child := range p.hosts {
+		list = append(list, child)
+	}
+	return list
+}

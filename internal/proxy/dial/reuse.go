@@ -1,0 +1,104 @@
+package dial
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/policy"
+)
+
+// reuse is an idle connection that the target may use, or nil. Endpoints take turns; of a name's addresses any will do.
+func (t *Target) reuse(ctx context.Context, turn int) *Conn {
+	if t.fixed != nil {
+		if len(t.fixed) == 0 {
+			return nil
+		}
+		want := t.fixed[turn%len(t.fixed)]
+		return t.take(ctx, func(a netip.AddrPort) bool { return a == want })
+	}
+	addresses, ok := t.dialer.resolver.Cached(t.Hostname, &t.Settings.DNS)
+	if !ok {
+		return nil
+	}
+	return t.take(ctx, func(a netip.AddrPort) bool { return slices.Contains(addresses, a.Addr()) })
+}
+
+// take looks at idle connections from the last one put back on: dead ones are closed, those that this target's stages
+// refuse stay for other targets.
+func (t *Target) take(ctx context.Context, fits func(netip.AddrPort) bool) *Conn {
+	var passed []*Conn
+	var taken *Conn
+	for len(passed) < passedAtOnce {
+		c := t.pool.pop(fits)
+		if c == nil {
+			break
+		}
+		if c.tired(t.dialer.now()) || !c.quiet() {
+			_ = c.Close()
+			continue
+		}
+		if t.admit(ctx, c.address.Addr()) == nil && t.vet(ctx, c) == nil {
+			taken = c
+			break
+		}
+		passed = append(passed, c)
+	}
+	for _, c := range slices.Backward(passed) {
+		t.pool.push(c)
+	}
+	return taken
+}
+
+// checks are reused: stages keep no reference to what they are given.
+type checks struct{ pool sync.Pool }
+
+func (c *checks) take() *policy.AddressCheck {
+	if check, ok := c.pool.Get().(*policy.AddressCheck); ok {
+		return check
+	}
+	return new(policy.AddressCheck)
+}
+
+func (c *checks) give(check *policy.AddressCheck) {
+	*check = policy.AddressCheck{}
+	c.pool.Put(check)
+}
+
+// admit asks whether the target may use the address now.
+func (t *Target) admit(ctx context.Context, address netip.Addr) *exchange.Refusal {
+	class := policy.Classify(address)
+	if class == policy.AddressSpecial {
+		refusal := exchange.Refuse(exchange.AddressDenied, "the destination's address is not one that can be connected to")
+		refusal.Log = address.String() + " is a " + class.String() + " address"
+		return refusal
+	}
+	if len(t.Address) == 0 {
+		return nil
+	}
+	check := t.dialer.checks.take()
+	defer t.dialer.checks.give(check)
+	for _, stage := range t.Address {
+		*check = policy.AddressCheck{Backend: t.Backend, Settings: t.Settings, Hostname: t.Hostname, Address: address, Class: class}
+		if refusal := stage.Address(ctx, check); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// vet asks the target's Handshake stages about a connection, unless it was they who let it in.
+func (t *Target) vet(ctx context.Context, c *Conn) *exchange.Refusal {
+	if c.state == nil || c.vetted == t.root {
+		return nil
+	}
+	for _, stage := range t.Handshake {
+		if refusal := stage.Handshake(ctx, t.Backend, c.state); refusal != nil {
+			return refusal
+		}
+	}
+	c.vetted = t.root
+	return nil
+}

@@ -1,0 +1,134 @@
+package dial
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+)
+
+const turnMask = 1<<30 - 1
+
+// TargetConfig is one backend as one rule reaches it.
+type TargetConfig struct {
+	Gateway    string
+	Backend    *plan.Backend
+	Hostname   string // name dialled, lower case; "*.suffix" for a wildcard (see Target.Host); empty for bare addresses
+	Port       int    // zero: the backend's
+	TLS        *TLS   // nil: plain
+	ServerName string // SNI and verified name where TLS states none; empty: Hostname
+	Settings   *policy.Settings
+	Address    []policy.AddressStage
+	Handshake  []policy.HandshakeStage
+}
+
+// Target is a prepared destination. Its pool is shared with every target of the same Gateway, backend, name, port and
+// TLS setting, also across rebuilds of the table.
+type Target struct {
+	TargetConfig
+	dialer   *Dialer
+	pool     *pool
+	fixed    []netip.AddrPort // the addresses of a backend that is not resolved
+	wild     bool
+	root     *Target // whom the stages belong to: the wildcard's target, else itself
+	released atomic.Bool
+}
+
+// Prepare makes a target and holds its pool until Release. A table prepares its targets before it is swapped in and
+// releases those of the table it replaces afterwards, so that pools both use live on and the others are closed at once.
+func (d *Dialer) Prepare(c TargetConfig) (*Target, error) {
+	if c.Backend == nil || c.Settings == nil {
+		return nil, errors.New("prepare target: no backend or no settings")
+	}
+	if c.Port == 0 {
+		c.Port = c.Backend.Port
+	}
+	if c.Port < 1 || c.Port > 65535 {
+		return nil, fmt.Errorf("prepare target %s: port %d is none", c.Backend.Name, c.Port)
+	}
+	if strings.Contains(c.ServerName, "*") {
+		return nil, fmt.Errorf("prepare target %s: server name %q is no name to verify", c.Backend.Name, c.ServerName)
+	}
+	t := &Target{TargetConfig: c, dialer: d, wild: strings.HasPrefix(c.Hostname, "*.")}
+	t.root = t
+	if err := t.setAddresses(); err != nil {
+		return nil, err
+	}
+	name := t.serverName()
+	if c.TLS != nil && name == "" && len(c.TLS.sans) == 0 {
+		return nil, fmt.Errorf("prepare target %s: TLS has no name to verify", c.Backend.Name)
+	}
+	t.pool = d.hold(poolKey{
+		gateway: c.Gateway, backend: c.Backend.Name, hostname: c.Hostname, port: c.Port, serverName: name, tls: c.TLS.Key(),
+	}, c.TLS)
+	return t, nil
+}
+
+func (t *Target) setAddresses() error {
+	if t.Backend.Origin == plan.Resolved {
+		if t.Hostname == "" {
+			return fmt.Errorf("prepare target %s: no name to resolve", t.Backend.Name)
+		}
+		return nil
+	}
+	if t.wild {
+		return fmt.Errorf("prepare target %s: a wildcard has no addresses of its own", t.Backend.Name)
+	}
+	t.fixed = make([]netip.AddrPort, 0, len(t.Backend.Addresses))
+	for _, e := range t.Backend.Addresses {
+		address, err := netip.ParseAddr(e.Address)
+		if err != nil {
+			return fmt.Errorf("prepare target %s: %w", t.Backend.Name, err)
+		}
+		port := e.Port
+		if port == 0 {
+			port = t.Port
+		}
+		if port < 1 || port > 65535 {
+			return fmt.Errorf("prepare target %s: port %d is none", t.Backend.Name, port)
+		}
+		t.fixed = append(t.fixed, netip.AddrPortFrom(address.Unmap(), uint16(port)))
+	}
+	return nil
+}
+
+// serverName is the name presented and verified.
+func (t *Target) serverName() string {
+	switch {
+	case t.TLS != nil && t.TLS.hostname != "":
+		return t.TLS.hostname
+	case t.ServerName != "":
+		return t.ServerName
+	}
+	return t.Hostname
+}
+
+// Release lets go of the target's pool; the last to do so closes its idle connections. Connections in use are closed
+// when they are put back, and a Get that comes late dials anew.
+func (t *Target) Release() {
+	if t.root == t && !t.released.Swap(true) {
+		t.dialer.release(t.pool)
+	}
+}
+
+// Host is the target of one name below a wildcard's suffix; another target is its own. Each name has its own pool, the
+// pools of a wildcard are bounded, and the one longest unused is closed for the next.
+func (t *Target) Host(name string) (*Target, error) {
+	if !t.wild {
+		return t, nil
+	}
+	suffix := t.Hostname[1:]
+	if len(name) <= len(suffix) || !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, "*") {
+		return nil, fmt.Errorf("dial %s: the name asked for is not below %s", t.Backend.Name, t.Hostname)
+	}
+	one := &Target{TargetConfig: t.TargetConfig, dialer: t.dialer, root: t}
+	one.Hostname = name
+	key := t.pool.key
+	key.hostname, key.serverName = name, one.serverName()
+	one.pool = t.pool.host(key, t.TLS, t.dialer.now)
+	return one, nil
+}

@@ -1,0 +1,100 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// ErrRequestBody is a request body that the client did not send to its end, or that broke the rules.
+var ErrRequestBody = errors.New("request body")
+
+const uploadRoom = 16 << 10
+
+var uploadRooms = sync.Pool{New: func() any {
+	b := make([]byte, http1.ChunkBefore+uploadRoom+http1.ChunkAfter)
+	return &b
+}}
+
+// upload sends a request's body on while the answer may already come: both directions flow at once.
+type upload struct {
+	done   chan struct{}
+	sent   int64       // body bytes read from the client; after done
+	cut    atomic.Bool // the client's body could not be read
+	broken error       // why; once cut is set
+	whole  bool        // the body went out to its end; after done
+}
+
+func startUpload(c *Call, framing http1.Framing) *upload {
+	u := &upload{done: make(chan struct{})}
+	go u.run(c, framing)
+	return u
+}
+
+// run reads the client's body and writes it upstream, framed anew. It touches nothing else of the exchange.
+func (u *upload) run(c *Call, framing http1.Framing) {
+	defer close(u.done)
+	room := uploadRooms.Get().(*[]byte)
+	defer uploadRooms.Put(room)
+	data := (*room)[http1.ChunkBefore : http1.ChunkBefore+uploadRoom]
+	for {
+		n, err := c.X.Request.Body.Read(data)
+		u.sent += int64(n)
+		if err != nil && !errors.Is(err, io.EOF) {
+			u.broken = errors.Join(ErrRequestBody, err)
+			u.cut.Store(true)
+			_ = c.Up.Raw().Close() // so that nobody takes what was sent for a whole request
+			return
+		}
+		out := data[:n]
+		if framing == http1.Chunks {
+			out = http1.FrameChunk(*room, n)
+		}
+		if _, err := c.Up.Write(out); err != nil {
+			return // the answer, if there is one, says why
+		}
+		c.Watch.Arm(watch.FirstByteTimeout, c.Timeouts.FirstByte)
+		if err != nil {
+			u.whole = framing != http1.Chunks || u.end(c, &c.X.Request.Trailer)
+			return
+		}
+	}
+}
+
+func (u *upload) end(c *Call, trailer *exchange.Header) bool {
+	last, err := http1.AppendLastChunk(nil, trailer)
+	if err == nil {
+		_, err = c.Up.Write(last)
+	}
+	return err == nil
+}
+
+// failure is what was wrong with the client's body, where the upload ended because of it.
+func (u *upload) failure() error {
+	if u == nil || !u.cut.Load() {
+		return nil
+	}
+	return u.broken
+}
+
+// stop ends an upload that still runs, and reports whether the body went out whole.
+func (u *upload) stop(c *Call) bool {
+	if u == nil {
+		return true
+	}
+	select {
+	case <-u.done:
+	default:
+		c.Client.StopReading()
+		_ = c.Up.Raw().Close()
+		<-u.done
+	}
+	c.X.BytesIn += u.sent
+	c.upload = nil
+	return u.whole
+}

@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/forward"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// outcome is what a failed attempt proves.
+type outcome struct {
+	final  bool // policy refused, the client is at fault, or its time is over
+	unsent bool // no byte of the request was handed to a connection
+	silent bool // no byte of an answer came
+}
+
+// repeats is the one place that decides whether a request is sent again. On a pooled connection that died under it a
+// request may be, if nothing of it was sent, or if it is idempotent (RFC 9110, section 9.2.2) and its body is at hand.
+func (o outcome) repeats(j *journey, a *exchange.Attempt) bool {
+	if o.final || !a.Reused || j.x.Request.Body != nil && j.held == nil {
+		return false
+	}
+	return o.unsent || o.silent && idempotent(j.x.Request.Method)
+}
+
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// unreached is the refusal for a backend that no connection could be made to. Nothing was sent.
+func (j *journey) unreached(err error, a *exchange.Attempt) *exchange.Refusal {
+	if refusal := j.ended(a); refusal != nil {
+		return refusal
+	}
+	e := dialError(err)
+	j.outcome.unsent = true
+	a.Credential = "" // written into a head that nobody got
+	a.Address = e.Address
+	if e.Refusal != nil {
+		j.outcome.final = true
+		refusal := copyOf(e.Refusal)
+		refusal.Log = err.Error()
+		return refusal
+	}
+	refusal := exchange.Refuse(e.Reason, details[e.Reason])
+	refusal.Log = err.Error()
+	return refusal
+}
+
+// details are what clients are told of failures towards a backend: no address and no library's words.
+var details = map[exchange.Reason]string{
+	exchange.DNSFailed:             "the destination's name cannot be resolved",
+	exchange.ConnectFailed:         "the destination cannot be reached",
+	exchange.ConnectTimeout:        "the destination did not take the connection in time",
+	exchange.TLSFailed:             "the TLS handshake with the destination failed",
+	exchange.TLSVerificationFailed: "the destination's certificate does not prove that it is who it should be",
+	exchange.Internal:              "the gateway could not make a connection",
+	exchange.UpstreamReset:         "the destination ended the connection before it answered",
+	exchange.UpstreamInvalid:       "the destination's answer is no valid HTTP",
+	exchange.UpstreamTimeout:       "the destination did not answer in time",
+	exchange.OutcomeUnknown:        "the request was sent and no answer came: whether the destination did the work is not known",
+	exchange.ClientGone:            "the client left before its answer was complete",
+	exchange.ShuttingDown:          "the gateway is shutting down",
+	exchange.StreamIdle:            "the destination fell silent within its answer",
+}
+
+// failed is the refusal for an attempt that ended before an answer's head.
+func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
+	if errors.Is(err, forward.ErrRequestBody) || errors.Is(err, accept.ErrClient) {
+		return j.clientFailed(err)
+	}
+	if refusal := j.ended(a); refusal != nil {
+		return refusal
+	}
+	var wrong *http1.Error
+	j.outcome.unsent = a.Written == 0
+	j.outcome.silent = !errors.As(err, &wrong) && len(j.up.Reader.Buffered()) == 0
+	reason := exchange.UpstreamReset
+	switch {
+	case errors.Is(err, http1.ErrUnwritable):
+		j.outcome.final, reason = true, exchange.Internal
+	case wrong != nil:
+		reason = exchange.UpstreamInvalid
+	case !j.outcome.unsent && !idempotent(j.x.Request.Method):
+		reason = exchange.OutcomeUnknown
+	}
+	refusal := exchange.Refuse(reason, details[reason])
+	refusal.Log = err.Error()
+	return refusal
+}
+
+// ended is the refusal where the wait was ended from outside; nil where it was not.
+func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
+	reason := exchange.UpstreamTimeout
+	switch j.conn.Watch.Cause() {
+	case watch.None:
+		return nil
+	case watch.ClientGone:
+		j.x.Aborted, reason = "client", exchange.ClientGone
+	case watch.Shutdown:
+		reason = exchange.ShuttingDown
+	case watch.StreamIdleTimeout:
+		reason = exchange.StreamIdle
+	default:
+		if a.Written > 0 && !idempotent(j.x.Request.Method) {
+			reason = exchange.OutcomeUnknown
+		}
+	}
+	j.outcome.final = true
+	return exchange.Refuse(reason, details[reason])
+}
+
+// clientFailed is for a client that did not send its body as it should, or is no longer there.
+func (j *journey) clientFailed(err error) *exchange.Refusal {
+	j.outcome.final = true
+	j.conn.Last()
+	refusal := exchange.Refuse(exchange.BadRequest, "the request's body ended early or broke the rules of its framing")
+	refusal.Log = err.Error()
+	var wrong *http1.Error
+	if !errors.As(err, &wrong) {
+		j.x.Aborted = "client"
+	}
+	return refusal
+}
+
+// cut is the refusal for an answer that broke off; the client sees a connection reset, and the log why.
+func (j *journey) cut(err error, a *exchange.Attempt) *exchange.Refusal {
+	j.outcome.final = true
+	if errors.Is(err, accept.ErrClient) {
+		j.x.Aborted = "client"
+		j.conn.Abort()
+		return nil
+	}
+	if refusal := j.ended(a); refusal != nil {
+		return refusal
+	}
+	refusal := exchange.Refuse(exchange.UpstreamReset, details[exchange.UpstreamReset])
+	refusal.Log = err.Error()
+	return refusal
+}

@@ -1,0 +1,130 @@
+// Package proxy is the data plane: it builds a plan into the table it serves, swaps one pointer, and carries requests
+// through the steps that serve.go names. It knows no policy kind, no API object and no Kubernetes; cmd wires it.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
+	"github.com/ebbgate/ebbgate/internal/proxy/engine"
+	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// Observer sees every exchange once, when it is over, and the bodies of answers that are for the audit log alone.
+type Observer interface {
+	End(x *exchange.Exchange)
+	AuditBody(x *exchange.Exchange, body []byte, blank func([]byte) []byte)
+}
+
+// Config is what a Server is made of.
+type Config struct {
+	Kinds      []*policy.Kind
+	Kubernetes bool
+	Observer   Observer
+	Logger     *slog.Logger
+	Limits     http1.Limits
+}
+
+// Server serves plans.
+type Server struct {
+	config   Config
+	engine   *engine.Engine
+	resolver *resolve.Resolver
+	dialer   *dial.Dialer
+	stop     context.CancelFunc // of what runs beside the requests
+	running  sync.WaitGroup
+	sweeper  *watch.Sweeper
+	sockets  *accept.Set
+
+	table  atomic.Pointer[table]
+	mu     sync.Mutex // one Update at a time
+	secure map[string]*secured
+}
+
+// New makes a Server that serves nothing until its first Update. Shutdown ends it.
+func New(c Config) (*Server, error) {
+	s := &Server{config: c, engine: engine.New(engine.Config{Kinds: c.Kinds, Kubernetes: c.Kubernetes}), secure: map[string]*secured{}}
+	s.resolver = resolve.New(resolve.Config{Logger: c.Logger})
+	var err error
+	if s.dialer, err = dial.New(dial.Config{Resolver: s.resolver, Logger: c.Logger}); err != nil {
+		return nil, err
+	}
+	s.sweeper = watch.New()
+	s.sockets = accept.New(accept.Config{Handler: s, Sweeper: s.sweeper, Limits: c.Limits, Logger: c.Logger})
+	s.table.Store(&table{})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.running.Go(func() { s.dialer.Run(ctx) })
+	return s, nil
+}
+
+// BindError is a listener's address that could not be bound.
+type BindError struct {
+	Gateway string
+	Address string
+	Err     error
+}
+
+func (e *BindError) Error() string {
+	return fmt.Sprintf("gateway %s: %s: %v", e.Gateway, e.Address, e.Err)
+}
+func (e *BindError) Unwrap() error { return e.Err }
+
+// Update puts a plan in force: from one request to the next, and without failing one. What of it cannot be served is in
+// the error; the rest is. A *BindError is among them for each address that could not be bound.
+func (s *Server) Update(ctx context.Context, p *plan.Plan) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, problems := s.build(p)
+	wanted := slices.Sorted(maps.Keys(t.ports))
+	old := s.table.Swap(t) // before Bind, so that no connection meets a socket without its table
+	for address, err := range s.sockets.Bind(ctx, wanted) {
+		problems = append(problems, &BindError{t.ports[address].gateway.plan.Name, address, err})
+	}
+	s.sockets.Keep(wanted)
+	old.release()
+	return errors.Join(problems...)
+}
+
+// Plan is the plan in force; nil before the first.
+func (s *Server) Plan() *plan.Plan { return s.table.Load().plan }
+
+// Addresses maps the addresses bound to what they became; they differ where a port is 0.
+func (s *Server) Addresses() map[string]net.Addr { return s.sockets.Addresses() }
+
+// Active is the number of client connections.
+func (s *Server) Active() int64 { return s.sockets.Active() }
+
+// Shutdown stops accepting, lets exchanges finish until ctx ends, and closes everything.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.sockets.Drain(ctx)
+	s.stop()
+	s.running.Wait()
+	s.sweeper.Close()
+	s.resolver.Close()
+	return err
+}
+
+// TLS implements accept.Handler.
+func (s *Server) TLS(socket string) (*tls.Config, bool) {
+	p := s.table.Load().ports[socket]
+	if p == nil {
+		return nil, false
+	}
+	return p.tls, true
+}

@@ -1,0 +1,224 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
+	"github.com/ebbgate/ebbgate/internal/proxy/engine"
+	"github.com/ebbgate/ebbgate/internal/proxy/forward"
+	"github.com/ebbgate/ebbgate/internal/proxy/match"
+)
+
+// journey is one exchange on its way through the steps. One is kept per connection and used again.
+type journey struct {
+	server  *Server
+	conn    *accept.Conn
+	x       *exchange.Exchange
+	port    *port
+	found   match.Result
+	rule    *rule
+	judged  policy.Candidate
+	call    forward.Call
+	up      *dial.Conn
+	reuse   bool // up goes back to its pool
+	held    []byte
+	hold    []byte // room for held bodies, while the connection lives
+	outcome outcome
+}
+
+// Serve implements accept.Handler: one request through all steps.
+func (s *Server) Serve(c *accept.Conn) {
+	j := s.journey(c)
+	refusal := j.steps(c.Context())
+	if refusal != nil {
+		j.refuse(refusal)
+	}
+	j.end()
+}
+
+// steps are the data path, in order. A refusal that comes back is rendered once, by Serve.
+func (j *journey) steps(ctx context.Context) *exchange.Refusal {
+	if refusal := j.identify(); refusal != nil {
+		return refusal
+	}
+	if refusal := j.match(); refusal != nil {
+		return refusal
+	}
+	if refusal := j.judge(ctx); refusal != nil {
+		return refusal
+	}
+	if j.rule.redirect != nil {
+		return j.redirect()
+	}
+	picked, refusal := j.pick(ctx)
+	if refusal != nil {
+		return refusal
+	}
+	return j.attempts(ctx, picked)
+}
+
+func (s *Server) journey(c *accept.Conn) *journey {
+	j, ok := c.Served.(*journey)
+	if !ok {
+		j = &journey{server: s, conn: c, x: &c.X}
+		c.Served = j
+	}
+	*j = journey{server: s, conn: c, x: j.x, hold: j.hold[:0]}
+	return j
+}
+
+// identify names the client, and takes from the head what only peers of ours may say.
+func (j *journey) identify() *exchange.Refusal {
+	j.port = j.server.table.Load().ports[j.conn.Socket]
+	if j.port == nil {
+		j.conn.Last()
+		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
+	}
+	j.x.Gateway = j.port.gateway.plan.Name
+	j.x.Client = j.port.gateway.identity.Identify(j.x.Client.Address)
+	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })
+	return nil
+}
+
+// match finds the rule. What nobody configured is not served: the gateway is no open relay.
+func (j *journey) match() *exchange.Refusal {
+	r := &j.x.Request
+	if r.Method == http.MethodConnect {
+		return exchange.Refuse(exchange.RouteNotFound, "no route takes CONNECT here")
+	}
+	j.found = j.port.match.Match(r, j.conn.SNI)
+	if j.found.Listener != nil {
+		j.x.Listener = j.found.Listener.Name
+	}
+	switch {
+	case j.found.Misdirected:
+		return exchange.Refuse(exchange.Misdirected, "this connection's server name and the request's host belong to different listeners")
+	case j.found.Rule == nil:
+		return exchange.Refuse(exchange.RouteNotFound, "no route takes this host, path and method")
+	}
+	j.rule = j.port.gateway.rules[j.found.Listener.Name][j.found.Index]
+	j.x.Route, j.x.Rule = j.rule.plan.Route, j.rule.label
+	return nil
+}
+
+// judge is what can be decided before a backend is picked.
+func (j *journey) judge(ctx context.Context) *exchange.Refusal {
+	j.conn.Watch.Limit(j.rule.timeout)
+	if j.port.gateway.plan.Local && crossOrigin(&j.x.Request.Header) {
+		return exchange.Refuse(exchange.CrossOriginDenied, "this gateway serves no requests that a web page made")
+	}
+	if j.rule.fault != nil {
+		return copyOf(j.rule.fault)
+	}
+	if refusal := j.rule.chain.Request(ctx, j.x); refusal != nil {
+		return refusal
+	}
+	if need, whole := j.rule.chain.BodyNeed(); need > 0 || whole {
+		return j.judgeBody(ctx, need, whole)
+	}
+	return nil
+}
+
+// copyOf keeps shared refusals from being changed by one exchange.
+func copyOf(r *exchange.Refusal) *exchange.Refusal { c := *r; return &c }
+
+// crossOrigin reports whether a web page of another site could have made the request.
+func crossOrigin(h *exchange.Header) bool {
+	if exchange.EqualFold(h.Get("Sec-Fetch-Site"), "cross-site") {
+		return true
+	}
+	for _, origin := range h.Values("Origin") {
+		_, host, _ := strings.Cut(origin, "://")
+		if !localHost(host) {
+			return true
+		}
+	}
+	return false
+}
+
+func localHost(authority string) bool {
+	host := hostOf(authority)
+	if exchange.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// hostOf is an authority without its port and brackets.
+func hostOf(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
+	}
+	return strings.Trim(authority, "[]")
+}
+
+// redirect answers without a backend.
+func (j *journey) redirect() *exchange.Refusal {
+	scheme := "http"
+	if j.conn.Secure {
+		scheme = "https"
+	}
+	res := &j.x.Response
+	res.Status, res.Length = j.rule.redirect.Status, 0
+	res.Header.Set("Location", match.Location(&j.x.Request, scheme, j.port.number, j.rule.redirect, j.found.Prefix))
+	res.Header.Set(requestIDField, j.x.ID)
+	j.discard()
+	if err := j.conn.Begin(res, nil, true); err != nil {
+		j.x.Aborted = "client"
+	}
+	return nil
+}
+
+// end is the last step, always and once.
+func (j *journey) end() {
+	x := j.x
+	x.Duration = time.Since(x.Start)
+	if j.rule != nil {
+		j.rule.chain.End(x)
+	}
+	j.server.config.Observer.End(x)
+	j.conn.Watch.End()
+	j.release() // after the logs: the answer's strings are the upstream connection's
+	if cap(j.hold) > forward.HoldMax {
+		j.hold = nil
+	}
+}
+
+// Broken implements accept.Handler: the head could not be read.
+func (s *Server) Broken(c *accept.Conn, peer *http1.Error) {
+	j := s.journey(c)
+	if p := s.table.Load().ports[c.Socket]; p != nil {
+		c.X.Gateway = p.gateway.plan.Name
+		c.X.Client = p.gateway.identity.Identify(c.X.Client.Address)
+	}
+	refusal := exchange.Refuse(exchange.RequestTimeout, "the request's head took too long")
+	if peer != nil {
+		refusal = exchange.Refuse(exchange.BadRequest, peer.Text)
+		refusal.Status = peer.Status
+		if peer.Status == http.StatusRequestHeaderFieldsTooLarge {
+			refusal.Reason = exchange.HeadTooLarge
+		}
+	}
+	j.refuse(refusal)
+	j.end()
+}
+
+var errTooLarge = errors.New("body larger than its bound")
+
+// chainOf is the chain that judges a picked candidate; the rule's where none was picked.
+func (j *journey) chainOf(c *candidate) *engine.Chain {
+	if c != nil && c.chain != nil {
+		return c.chain
+	}
+	return j.rule.chain
+}

@@ -1,0 +1,298 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
+	"github.com/ebbgate/ebbgate/internal/proxy/engine"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
+	"github.com/ebbgate/ebbgate/internal/proxy/match"
+)
+
+// table is what is served: built whole from a plan, then only read.
+type table struct {
+	plan    *plan.Plan
+	ports   map[string]*port // by address bound
+	targets map[targetKey]*dial.Target
+}
+
+// release lets go of what the table held, once another has taken its place.
+func (t *table) release() {
+	for _, target := range t.targets {
+		target.Release()
+	}
+}
+
+// port is one socket's share of the table.
+type port struct {
+	gateway *gateway
+	number  int
+	match   *match.Port
+	tls     *tls.Config // nil: plain text
+}
+
+type gateway struct {
+	plan     *plan.Gateway
+	identity *identify.Identifier
+	rules    map[string][]*rule // by listener; indexed as match.Result says
+}
+
+// rule is a plan.Rule ready to serve.
+type rule struct {
+	plan       *plan.Rule
+	label      string // its name, else its index: what logs call it
+	chain      *engine.Chain
+	fault      *exchange.Refusal
+	redirect   *plan.Redirect
+	rewrite    *plan.Rewrite
+	filters    filters
+	weights    []int
+	candidates []*candidate
+	timeout    time.Duration // of the whole exchange; 0: none
+}
+
+// filters are the header modifiers of a rule or of one of its backends.
+type filters struct{ request, response []*plan.HeaderModifier }
+
+// candidate is a backend of a rule ready to be dialled.
+type candidate struct {
+	backend   *plan.Backend
+	fault     *exchange.Refusal
+	chain     *engine.Chain
+	filters   filters
+	target    *dial.Target
+	authority string // Host sent; empty: the client's
+	wildcard  bool
+}
+
+// builder makes one table.
+type builder struct {
+	server   *Server
+	plan     *plan.Plan
+	secrets  map[string]*plan.Secret
+	backends map[string]*plan.Backend
+	chains   *engine.Build
+	tls      map[*plan.Backend]tlsResult
+	targets  map[targetKey]*dial.Target
+	problems []error
+}
+
+type tlsResult struct {
+	tls *dial.TLS
+	err error
+}
+
+type targetKey struct {
+	gateway string
+	backend *plan.Backend
+	chain   *engine.Chain
+}
+
+func (s *Server) build(p *plan.Plan) (*table, []error) {
+	b := &builder{
+		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
+		tls: map[*plan.Backend]tlsResult{}, targets: map[targetKey]*dial.Target{},
+	}
+	for _, secret := range p.Secrets {
+		b.secrets[secret.Name] = secret
+	}
+	for _, backend := range p.Backends {
+		b.backends[backend.Name] = backend
+	}
+	b.chains = s.engine.Begin(p, b.secret)
+	t := &table{plan: p, ports: map[string]*port{}}
+	for _, g := range p.Gateways {
+		b.gateway(t, g)
+	}
+	b.chains.Finish()
+	t.targets = b.targets
+	return t, b.problems
+}
+
+func (b *builder) secret(name string) *plan.Secret { return b.secrets[name] }
+
+func (b *builder) fail(format string, args ...any) {
+	b.problems = append(b.problems, fmt.Errorf(format, args...))
+}
+
+func (b *builder) gateway(t *table, g *plan.Gateway) {
+	identity, err := identify.New(g.Identity, b.server.config.Kubernetes)
+	if err != nil {
+		b.fail("gateway %s: %w", g.Name, err)
+		return
+	}
+	built := &gateway{plan: g, identity: identity, rules: map[string][]*rule{}}
+	matches, problems := match.New(g, b.plan.Rules)
+	b.problems = append(b.problems, problems...)
+	var shared []*rule
+	for _, l := range g.Listeners {
+		if b.chains.Targeted(plan.TargetListener, g.Name+"#"+l.Name) {
+			built.rules[l.Name] = b.rules(g, l.Name)
+			continue
+		}
+		if shared == nil {
+			shared = b.rules(g, "")
+		}
+		built.rules[l.Name] = shared
+	}
+	for number := range numbers(g) {
+		config, err := b.server.listenerTLS(g, number, b.secret)
+		if err != nil {
+			b.fail("gateway %s: port %d: %w", g.Name, number, err)
+			continue
+		}
+		p := &port{gateway: built, number: number, match: matches.Port(number), tls: config}
+		for _, address := range bound(g) {
+			t.ports[net.JoinHostPort(address, strconv.Itoa(number))] = p
+		}
+	}
+}
+
+func numbers(g *plan.Gateway) map[int]bool {
+	ports := map[int]bool{}
+	for _, l := range g.Listeners {
+		ports[l.Port] = true
+	}
+	return ports
+}
+
+// bound are the addresses that a Gateway's listeners bind.
+func bound(g *plan.Gateway) []string {
+	if len(g.Addresses) == 0 {
+		return []string{"127.0.0.1"}
+	}
+	return g.Addresses
+}
+
+// rules are the plan's rules as they are on one listener; those that are not attached to the gateway are nil.
+func (b *builder) rules(g *plan.Gateway, listener string) []*rule {
+	list := make([]*rule, len(b.plan.Rules))
+	for i, r := range b.plan.Rules {
+		if slices.ContainsFunc(r.Parents, func(p plan.Parent) bool { return p.Gateway == g.Name }) {
+			list[i] = b.rule(g, listener, r)
+		}
+	}
+	return list
+}
+
+func (b *builder) rule(g *plan.Gateway, listener string, r *plan.Rule) *rule {
+	scope := engine.Scope{Class: g.Class, Gateway: g.Name, Listener: listener, Route: r.Route, Rule: r.Name}
+	built := &rule{plan: r, label: r.RuleName, chain: b.chains.Chain(scope), filters: modifiers(r.Filters)}
+	if built.label == "" {
+		built.label = strconv.Itoa(r.Index)
+	}
+	built.timeout = stated(r.Timeouts.Request, built.chain.Settings.Timeouts.Request)
+	if built.fault = built.chain.Fault(); r.Fault != nil {
+		built.fault = exchange.Refuse(exchange.ConfigurationInvalid, r.Fault.Message)
+	}
+	for _, f := range r.Filters {
+		if f.Redirect != nil {
+			built.redirect = f.Redirect
+		}
+		if f.Rewrite != nil {
+			built.rewrite = f.Rewrite
+		}
+	}
+	for _, ref := range r.Backends {
+		scope.Backend = ref.Backend
+		built.weights = append(built.weights, ref.Weight)
+		built.candidates = append(built.candidates, b.candidate(scope, &ref))
+	}
+	return built
+}
+
+// stated is a route's own timeout where it has one, negative being none, else the policy's.
+func stated(own, policys time.Duration) time.Duration {
+	if own != 0 {
+		return max(own, 0)
+	}
+	return policys
+}
+
+func modifiers(list []plan.Filter) (f filters) {
+	for _, filter := range list {
+		if filter.RequestHeaders != nil {
+			f.request = append(f.request, filter.RequestHeaders)
+		}
+		if filter.ResponseHeaders != nil {
+			f.response = append(f.response, filter.ResponseHeaders)
+		}
+	}
+	return f
+}
+
+func (b *builder) candidate(scope engine.Scope, ref *plan.RuleBackend) *candidate {
+	backend := b.backends[ref.Backend]
+	switch {
+	case ref.Fault != nil:
+		return &candidate{fault: exchange.Refuse(exchange.BackendInvalid, ref.Fault.Message)}
+	case backend == nil:
+		return &candidate{fault: exchange.Refuse(exchange.BackendInvalid, "the backend "+ref.Backend+" is not there")}
+	}
+	c := &candidate{backend: backend, chain: b.chains.Chain(scope), filters: modifiers(ref.Filters)}
+	c.wildcard = strings.HasPrefix(backend.Hostname, "*.")
+	if !c.wildcard {
+		c.authority = authority(backend.Hostname, backend)
+	}
+	if backend.Fault != nil {
+		c.fault = exchange.Refuse(exchange.BackendInvalid, backend.Fault.Message)
+		return c
+	}
+	if c.fault = c.chain.Fault(); c.fault != nil {
+		return c
+	}
+	settings, err := b.upstreamTLS(backend)
+	if err == nil {
+		c.target, err = b.target(scope.Gateway, c, settings)
+	}
+	if err != nil {
+		b.fail("backend %s: %w", backend.Name, err)
+		c.fault = exchange.Refuse(exchange.BackendInvalid, "the backend "+backend.Name+" cannot be used as it is configured")
+	}
+	return c
+}
+
+// authority is the Host that a backend of a name is sent: with its port where that is not the scheme's own.
+func authority(hostname string, b *plan.Backend) string {
+	if hostname == "" || b.TLS != nil && b.Port == 443 || b.TLS == nil && b.Port == 80 {
+		return hostname
+	}
+	return hostname + ":" + strconv.Itoa(b.Port)
+}
+
+func (b *builder) upstreamTLS(backend *plan.Backend) (*dial.TLS, error) {
+	if backend.TLS == nil {
+		return nil, nil
+	}
+	if r, ok := b.tls[backend]; ok {
+		return r.tls, r.err
+	}
+	made, err := dial.NewTLS(backend.TLS, b.secret)
+	b.tls[backend] = tlsResult{made, err}
+	return made, err
+}
+
+func (b *builder) target(gateway string, c *candidate, settings *dial.TLS) (*dial.Target, error) {
+	key := targetKey{gateway, c.backend, c.chain}
+	if t, ok := b.targets[key]; ok {
+		return t, nil
+	}
+	t, err := b.server.dialer.Prepare(dial.TargetConfig{
+		Gateway: gateway, Backend: c.backend, Hostname: c.backend.Hostname, TLS: settings, Settings: &c.chain.Settings,
+		Address: []policy.AddressStage{c.chain}, Handshake: []policy.HandshakeStage{c.chain},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.targets[key] = t
+	return t, nil
+}
