@@ -1,0 +1,101 @@
+// Package attach is what the translators of all kinds share: the objects they read, who may refer to whom
+// (ReferenceGrants), which listeners a route attaches to, which targets a policy holds and who of two gives way, and
+// how problems become conditions. It translates nothing itself; the packages beside it and translate call it.
+package attach
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/source"
+)
+
+// Controller is our controllerName.
+const Controller gwapiv1.GatewayController = "ebbgate.dev/egress-gateway"
+
+// Group is the API group of our own kinds.
+const Group = v1alpha1.GroupName
+
+// Policy is a policy object with its kind.
+type Policy struct {
+	Kind   *policy.Kind
+	Object policy.Object
+}
+
+// Inputs are the objects by kind, each collection keyed by plan.ObjectName.
+type Inputs struct {
+	Kubernetes          bool
+	ControllerNamespace string
+
+	Classes    derive.Source[*gwapiv1.GatewayClass]
+	Gateways   derive.Source[*gwapiv1.Gateway]
+	Parameters derive.Source[*v1alpha1.GatewayParameters]
+	Routes     derive.Source[*gwapiv1.HTTPRoute]
+	Backends   derive.Source[*v1alpha1.Backend]
+	Policies   derive.Source[Policy]
+	Namespaces derive.Source[*corev1.Namespace]
+	Services   derive.Source[*corev1.Service]
+	Slices     derive.Source[*discoveryv1.EndpointSlice]
+	Secrets    derive.Source[*corev1.Secret]
+	ConfigMaps derive.Source[*corev1.ConfigMap]
+	Grants     derive.Source[*gwapiv1.ReferenceGrant]
+	Others     derive.Source[source.Object] // of kinds that nothing translates
+
+	grantsByNamespace *derive.Index[*gwapiv1.ReferenceGrant]
+	slicesByService   *derive.Index[*discoveryv1.EndpointSlice]
+	policiesByTarget  *derive.Index[Policy]
+}
+
+// NewInputs adds the empty sources and their indexes to a graph.
+func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *Inputs {
+	in := &Inputs{
+		Kubernetes: kubernetes, ControllerNamespace: controllerNamespace,
+		Classes:    derive.NewSource[*gwapiv1.GatewayClass](g),
+		Gateways:   derive.NewSource[*gwapiv1.Gateway](g),
+		Parameters: derive.NewSource[*v1alpha1.GatewayParameters](g),
+		Routes:     derive.NewSource[*gwapiv1.HTTPRoute](g),
+		Backends:   derive.NewSource[*v1alpha1.Backend](g),
+		Policies:   derive.NewSource[Policy](g),
+		Namespaces: derive.NewSource[*corev1.Namespace](g),
+		Services:   derive.NewSource[*corev1.Service](g),
+		Slices:     derive.NewSource[*discoveryv1.EndpointSlice](g),
+		Secrets:    derive.NewSource[*corev1.Secret](g),
+		ConfigMaps: derive.NewSource[*corev1.ConfigMap](g),
+		Grants:     derive.NewSource[*gwapiv1.ReferenceGrant](g),
+		Others:     derive.NewSource[source.Object](g),
+	}
+	in.grantsByNamespace = derive.NewIndex(in.Grants.Collection, func(_ string, grant *gwapiv1.ReferenceGrant) []string {
+		return []string{grant.Namespace}
+	})
+	in.slicesByService = derive.NewIndex(in.Slices.Collection, func(_ string, slice *discoveryv1.EndpointSlice) []string {
+		return []string{plan.ObjectName("Service", slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])}
+	})
+	in.policiesByTarget = derive.NewIndex(in.Policies.Collection, func(_ string, p Policy) []string { return in.claims(p) })
+	return in
+}
+
+// EndpointSlices are those of a Service, by its name.
+func (in *Inputs) EndpointSlices(r *derive.Reader, service string) []*discoveryv1.EndpointSlice {
+	return derive.Select(r, in.slicesByService, service)
+}
+
+// Words is "Kind namespace/name" for messages, of a plan name.
+func Words(name string) string {
+	kind, rest, _ := strings.Cut(name, "/")
+	return kind + " " + strings.TrimPrefix(rest, "/")
+}
+
+// Or is the value a pointer leads to, or a default.
+func Or[T ~string](value *T, otherwise string) string {
+	if value == nil || *value == "" {
+		return otherwise
+	}
+	return string(*value)
+}

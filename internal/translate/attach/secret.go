@@ -1,0 +1,127 @@
+package attach
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
+)
+
+// The keys of Secrets and ConfigMaps that hold certificates.
+const (
+	certificateKey = corev1.TLSCertKey
+	privateKeyKey  = corev1.TLSPrivateKeyKey
+	authorityKey   = "ca.crt"
+)
+
+// Data is what a Secret holds; what stringData writes counts as the API server would count it.
+func Data(secret *corev1.Secret) map[string][]byte {
+	if len(secret.StringData) == 0 {
+		return secret.Data
+	}
+	data := maps.Clone(secret.Data)
+	if data == nil {
+		data = map[string][]byte{}
+	}
+	for key, value := range secret.StringData {
+		data[key] = []byte(value)
+	}
+	return data
+}
+
+// ConfigData is what a ConfigMap holds.
+func ConfigData(config *corev1.ConfigMap) map[string][]byte {
+	data := make(map[string][]byte, len(config.Data)+len(config.BinaryData))
+	maps.Copy(data, config.BinaryData)
+	for key, value := range config.Data {
+		data[key] = []byte(value)
+	}
+	return data
+}
+
+// Wrong is what is wrong with a reference: empty where nothing is. It never holds what a Secret holds.
+type Wrong struct{ Reason, Message, Mend string }
+
+// Secret resolves a reference to a Secret. Absent is the reason to give where there is none.
+func (in *Inputs) Secret(r *derive.Reader, from Party, namespace, name, absent string) (*corev1.Secret, string, *Wrong) {
+	to := Party{Kind: "Secret", Namespace: namespace, Name: name}
+	if !in.Permitted(r, from, to) {
+		message, mend := NotPermitted(from, to)
+		return nil, "", &Wrong{"RefNotPermitted", message, mend}
+	}
+	key := plan.ObjectName("Secret", namespace, name)
+	secret, ok := derive.Get(r, in.Secrets.Collection, key)
+	if !ok {
+		return nil, "", &Wrong{absent, fmt.Sprintf("Secret %s/%s does not exist", namespace, name), "create it, or name one that exists"}
+	}
+	return secret, key, nil
+}
+
+// KeyPair resolves a reference to a Secret with a certificate and its key, and checks them. Its name is the plan's.
+func (in *Inputs) KeyPair(r *derive.Reader, from Party, namespace, name, reason string) (string, *Wrong) {
+	secret, key, wrong := in.Secret(r, from, namespace, name, reason)
+	if wrong != nil {
+		return "", wrong
+	}
+	if secret.Type != corev1.SecretTypeTLS {
+		return "", &Wrong{reason, fmt.Sprintf("Secret %s/%s is not of type %s", namespace, name, corev1.SecretTypeTLS),
+			"make one with kubectl create secret tls"}
+	}
+	data := Data(secret)
+	if _, err := tls.X509KeyPair(data[certificateKey], data[privateKeyKey]); err != nil {
+		return "", &Wrong{reason, fmt.Sprintf("Secret %s/%s: %s and %s are not a PEM certificate chain and its private key",
+			namespace, name, certificateKey, privateKeyKey), "write the certificate first, then its issuers, and the key that belongs to it"}
+	}
+	return key, nil
+}
+
+// Authorities resolves a reference to a ConfigMap or Secret of the same namespace that holds CA certificates, and
+// checks them. Its name is the plan's.
+func (in *Inputs) Authorities(r *derive.Reader, kind, namespace, name, reason string) (string, *Wrong) {
+	key := plan.ObjectName(kind, namespace, name)
+	var data map[string][]byte
+	ok := false
+	switch kind {
+	case "Secret":
+		var secret *corev1.Secret
+		if secret, ok = derive.Get(r, in.Secrets.Collection, key); ok {
+			data = Data(secret)
+		}
+	case "ConfigMap":
+		var config *corev1.ConfigMap
+		if config, ok = derive.Get(r, in.ConfigMaps.Collection, key); ok {
+			data = ConfigData(config)
+		}
+	default:
+		return "", &Wrong{reason, fmt.Sprintf("%s %s/%s cannot hold CA certificates", kind, namespace, name), "name a ConfigMap or a Secret"}
+	}
+	if !ok {
+		return "", &Wrong{reason, fmt.Sprintf("%s %s/%s does not exist", kind, namespace, name), "create it, or name one that exists"}
+	}
+	if !certificates(data[authorityKey]) {
+		return "", &Wrong{reason, fmt.Sprintf("%s %s/%s: %s holds no PEM certificates, or holds something else besides", kind, namespace, name, authorityKey),
+			"write one or more CERTIFICATE blocks there"}
+	}
+	return key, nil
+}
+
+// certificates reports whether PEM text is made of certificates alone, one at least.
+func certificates(text []byte) bool {
+	found := false
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return found
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); block.Type != "CERTIFICATE" || err != nil {
+			return false
+		}
+		found, text = true, rest
+	}
+}

@@ -1,0 +1,108 @@
+// Package backend translates destinations: our Backend, and the ports of Services with their EndpointSlices. Who may
+// use one is route's and attach's business; whether an address may be dialled is decided by the data path, but for what
+// no endpoint of a Service may ever be. translate calls it.
+package backend
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/problem"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+// Translated is a Backend.
+type Translated struct {
+	Backend  *v1alpha1.Backend
+	Plan     *plan.Backend
+	Problems []problem.Problem
+	Needs    []string // Secrets and ConfigMaps it names
+}
+
+// Needs finds what names a Secret or ConfigMap.
+func Needs(_ string, t *Translated) []string { return t.Needs }
+
+// Hostname is what a Backend is called, in lower case.
+func Hostname(b *v1alpha1.Backend) string {
+	switch {
+	case b.Spec.ExternalHostname != nil:
+		return strings.ToLower(b.Spec.ExternalHostname.Hostname)
+	case b.Spec.Addresses != nil:
+		return strings.ToLower(string(b.Spec.Addresses.Hostname))
+	}
+	return ""
+}
+
+// Translate makes the plan of a Backend. What is wrong with it leaves it in the plan with a fault.
+func Translate(r *derive.Reader, in *attach.Inputs, key string, b *v1alpha1.Backend) map[string]*Translated {
+	t := &Translated{Backend: b, Plan: &plan.Backend{
+		Name: key, Origin: plan.Resolved, Hostname: Hostname(b), Port: int(b.Spec.Port.Number), Protocol: plan.HTTP,
+	}}
+	problems := &attach.Problems{Object: key}
+	refuse := func(field, message, mend string) {
+		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, message, mend)
+	}
+	switch b.Spec.Protocol {
+	case "", v1alpha1.BackendProtocolHTTP:
+	case v1alpha1.BackendProtocolHTTP11:
+		t.Plan.Protocol = plan.HTTP11
+	default:
+		refuse("spec.protocol", fmt.Sprintf("protocol %s is not supported in this version", b.Spec.Protocol), "write HTTP or HTTP11")
+	}
+	switch b.Spec.Type {
+	case v1alpha1.BackendTypeExternalHostname:
+		if _, err := netip.ParseAddr(t.Plan.Hostname); err == nil || t.Plan.Hostname == "" {
+			refuse("spec.externalHostname.hostname", "not a host name", "write a fully qualified name, or use type: Addresses")
+		}
+	case v1alpha1.BackendTypeAddresses:
+		t.Plan.Origin = plan.Literal
+		t.addresses(refuse)
+	default:
+		refuse("spec.type", fmt.Sprintf("type %s is not supported in this version", b.Spec.Type), "write ExternalHostname or Addresses")
+	}
+	t.secure(r, in, problems)
+	t.Problems = problems.List
+	if !attach.Served(t.Problems) {
+		t.Plan.Fault = &plan.Fault{Reason: t.Problems[0].Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), t.Problems[0].Field, t.Problems[0].Message)}
+	}
+	return map[string]*Translated{key: t}
+}
+
+func (t *Translated) addresses(refuse func(field, message, mend string)) {
+	if t.Backend.Spec.Addresses == nil {
+		refuse("spec.addresses", "a Backend of type Addresses needs addresses", "write them")
+		return
+	}
+	for i, address := range t.Backend.Spec.Addresses.Addresses {
+		a, err := netip.ParseAddr(string(address))
+		if err != nil {
+			refuse(fmt.Sprintf("spec.addresses.addresses[%d]", i), "not an IP address", "write one such as 192.0.2.10")
+			continue
+		}
+		t.Plan.Addresses = append(t.Plan.Addresses, plan.Endpoint{Address: a.String(), Port: t.Plan.Port})
+	}
+}
+
+// Judge is the verdict on a Backend that Gateways, as namespace/name, reach through routes.
+func Judge(t *Translated, gateways, policies []string) *attach.Verdict {
+	v := &attach.Verdict{Problems: t.Problems}
+	if t.Plan.Fault != nil {
+		v.Degrades = gateways
+	}
+	var ours []gwapiv1.PolicyAncestorStatus
+	for _, gateway := range gateways {
+		conditions := attach.Conditions{Generation: t.Backend.Generation}
+		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), t.Problems)
+		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), t.Problems)
+		conditions.Affected(policies)
+		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
+	}
+	v.Status = &attach.Status{Object: t.Plan.Name, Ancestors: attach.Ancestors(t.Backend.Status.Ancestors, ours)}
+	return v
+}

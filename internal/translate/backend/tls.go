@@ -1,0 +1,97 @@
+package backend
+
+import (
+	"fmt"
+	"strings"
+
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+// The reasons of references that lead nowhere.
+const (
+	invalidAuthority   = string(gwapiv1.BackendTLSPolicyReasonInvalidCACertificateRef)
+	invalidCertificate = string(gwapiv1.GatewayReasonInvalidClientCertificateRef)
+)
+
+// secure makes the TLS part: without one a Backend is verified against the system's roots; clear text must be written.
+func (t *Translated) secure(r *derive.Reader, in *attach.Inputs, problems *attach.Problems) {
+	config := t.Backend.Spec.TLS
+	if config == nil {
+		config = &v1alpha1.BackendTLS{}
+	}
+	if config.Mode == v1alpha1.BackendTLSModeNone {
+		return
+	}
+	t.Plan.TLS = &plan.TLS{Hostname: t.Plan.Hostname, MinVersion: string(v1alpha1.TLSVersion12)}
+	if strings.HasPrefix(t.Plan.Hostname, "*.") {
+		t.Plan.TLS.Hostname = ""
+	}
+	if config.MinVersion != "" {
+		t.Plan.TLS.MinVersion = string(config.MinVersion)
+	}
+	t.validation(r, in, problems, config.Validation)
+	switch config.Mode {
+	case "", v1alpha1.BackendTLSModeServerOnly:
+	case v1alpha1.BackendTLSModeClientAndServer:
+		t.certificate(r, in, problems, config.ClientCertificateRef)
+	default:
+		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), "spec.tls.mode",
+			fmt.Sprintf("mode %s is not supported in this version", config.Mode), "write None, ServerOnly or ClientAndServer")
+	}
+}
+
+func (t *Translated) validation(r *derive.Reader, in *attach.Inputs, problems *attach.Problems, v *v1alpha1.BackendTLSValidation) {
+	if v == nil {
+		t.Plan.TLS.SystemRoots = true
+		return
+	}
+	if v.Hostname != nil && *v.Hostname != "" {
+		t.Plan.TLS.Hostname = strings.ToLower(string(*v.Hostname))
+	}
+	for _, name := range v.SubjectAltNames {
+		san := plan.SAN{Type: string(name.Type), Value: string(name.Hostname)}
+		if name.Type == gwapiv1.URISubjectAltNameType {
+			san.Value = string(name.URI)
+		}
+		t.Plan.TLS.SANs = append(t.Plan.TLS.SANs, san)
+	}
+	t.Plan.TLS.SystemRoots = len(v.CACertificateRefs) == 0
+	for i, ref := range v.CACertificateRefs {
+		kind := ref.Kind
+		if kind == "" {
+			kind = "ConfigMap"
+		}
+		name, wrong := in.Authorities(r, kind, t.Backend.Namespace, string(ref.Name), invalidAuthority)
+		if wrong != nil {
+			problems.Add(attach.ResolvedRefs, wrong.Reason, fmt.Sprintf("spec.tls.validation.caCertificateRefs[%d]", i), wrong.Message, wrong.Mend)
+			continue
+		}
+		t.Plan.TLS.Roots = append(t.Plan.TLS.Roots, name)
+		t.Needs = append(t.Needs, name)
+	}
+}
+
+func (t *Translated) certificate(r *derive.Reader, in *attach.Inputs, problems *attach.Problems, ref *gwapiv1.SecretObjectReference) {
+	const field = "spec.tls.clientCertificateRef"
+	if ref == nil {
+		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, "a client certificate of the Gateway is not supported in this version", "name the Secret here")
+		return
+	}
+	if attach.Or(ref.Group, "") != "" || attach.Or(ref.Kind, "Secret") != "Secret" {
+		problems.Add(attach.ResolvedRefs, invalidCertificate, field, "only a Secret holds a client certificate", "name a Secret of type kubernetes.io/tls")
+		return
+	}
+	from := attach.Party{Group: attach.Group, Kind: "Backend", Namespace: t.Backend.Namespace, Name: t.Backend.Name}
+	name, wrong := in.KeyPair(r, from, attach.Or(ref.Namespace, t.Backend.Namespace), string(ref.Name), invalidCertificate)
+	if wrong != nil {
+		problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
+		return
+	}
+	t.Plan.TLS.ClientCertificate = name
+	t.Needs = append(t.Needs, name)
+}

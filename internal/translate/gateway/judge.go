@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/problem"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+// Degraded is the condition of a Gateway on which something is broken. It is absent where nothing is.
+const Degraded = attach.Group + "/Degraded"
+
+// Surroundings are what others make of a Gateway.
+type Surroundings struct {
+	Policies []string                  // that have it, or a listener of it, as target
+	Broken   []string                  // objects that are broken on it
+	Routes   func(listener string) int // attached to a listener
+}
+
+// Warned is the verdict on a Gateway of a foreign class.
+func Warned(c *Checked) *attach.Verdict { return &attach.Verdict{Problems: c.Problems} }
+
+// Judge is the verdict on a Gateway.
+func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
+	c := b.Checked
+	status := &attach.Status{Object: key}
+	problems := slices.Clone(c.Problems)
+	var invalid []string
+	programmed := 0
+	for _, l := range c.Listeners {
+		taken := b.Taken[l.Plan.Name]
+		entry := judgeListener(c, l, taken, s.Routes(l.Plan.Name))
+		status.Listeners = append(status.Listeners, entry)
+		problems = append(problems, l.Problems.List...)
+		switch {
+		case !l.Valid():
+			invalid = append(invalid, l.Plan.Name)
+		case taken != nil:
+			problems = append(problems, taken.List...)
+		case c.Accepted:
+			programmed++
+		}
+	}
+	conditions := &attach.Conditions{Generation: c.Gateway.Generation}
+	accept(conditions, c, invalid)
+	program(conditions, c, programmed)
+	degrade(conditions, problems, s.Broken)
+	conditions.Affected(s.Policies)
+	status.Conditions = conditions.List
+	if b.Plan != nil {
+		ip := gwapiv1.IPAddressType
+		for _, address := range c.Addresses {
+			status.Addresses = append(status.Addresses, gwapiv1.GatewayStatusAddress{Type: &ip, Value: address})
+		}
+	}
+	return &attach.Verdict{Status: status, Problems: problems}
+}
+
+// accept says whether the Gateway is served as written: with some listeners left out it still is, with all it is not.
+func accept(conditions *attach.Conditions, c *Checked, invalid []string) {
+	notValid := string(gwapiv1.GatewayReasonListenersNotValid)
+	message := "not valid: " + strings.Join(invalid, ", ")
+	switch {
+	case !c.Accepted || len(invalid) == 0:
+		conditions.Judge(attach.Accepted, string(gwapiv1.GatewayReasonAccepted), c.Problems)
+	case len(invalid) == len(c.Listeners):
+		conditions.Add(attach.Accepted, metav1.ConditionFalse, notValid, message)
+	default:
+		conditions.Add(attach.Accepted, metav1.ConditionTrue, notValid, message)
+	}
+}
+
+func program(conditions *attach.Conditions, c *Checked, programmed int) {
+	switch {
+	case !c.Accepted:
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonInvalid), "the Gateway is not accepted")
+	case programmed == 0:
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonInvalid), "no listener is programmed")
+	default:
+		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.GatewayReasonProgrammed), "")
+	}
+}
+
+func degrade(conditions *attach.Conditions, own []problem.Problem, broken []string) {
+	own = slices.DeleteFunc(slices.Clone(own), func(p problem.Problem) bool { return p.Warning })
+	switch {
+	case len(own) > 0:
+		conditions.Add(Degraded, metav1.ConditionTrue, "GatewayBroken", attach.Message(own))
+	case len(broken) > 0:
+		message := attach.Words(broken[0]) + " is broken"
+		if more := len(broken) - 1; more > 0 {
+			message += fmt.Sprintf(", and %d more", more)
+		}
+		conditions.Add(Degraded, metav1.ConditionTrue, "AttachedBroken", message)
+	}
+}
+
+func judgeListener(c *Checked, l *Listener, taken *attach.Problems, routes int) gwapiv1.ListenerStatus {
+	conditions := &attach.Conditions{Generation: c.Gateway.Generation}
+	if clash := attach.About(conflicted, l.Problems.List); len(clash) > 0 {
+		conditions.Add(attach.Accepted, metav1.ConditionFalse, clash[0].Reason, attach.Message(clash))
+		conditions.Add(conflicted, metav1.ConditionTrue, clash[0].Reason, attach.Message(clash))
+	} else {
+		conditions.Judge(attach.Accepted, string(gwapiv1.ListenerReasonAccepted), l.Problems.List)
+		conditions.Add(conflicted, metav1.ConditionFalse, string(gwapiv1.ListenerReasonNoConflicts), "")
+	}
+	conditions.Judge(attach.ResolvedRefs, string(gwapiv1.ListenerReasonResolvedRefs), l.Problems.List)
+	switch {
+	case !c.Accepted:
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.ListenerReasonInvalid), "the Gateway is not accepted")
+	case !l.Valid():
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.ListenerReasonInvalid), attach.Message(l.Problems.List))
+	case taken != nil:
+		conditions.Judge(attach.Programmed, "", taken.List)
+	default:
+		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.ListenerReasonProgrammed), "")
+	}
+	if len(l.Overlaps) > 0 {
+		conditions.Add(string(gwapiv1.ListenerConditionOverlappingTLSConfig), metav1.ConditionTrue, string(gwapiv1.ListenerReasonOverlappingHostnames),
+			"the hostname overlaps that of listener "+strings.Join(l.Overlaps, ", "))
+	}
+	return gwapiv1.ListenerStatus{
+		Name: gwapiv1.SectionName(l.Plan.Name), SupportedKinds: l.Kinds, AttachedRoutes: int32(min(routes, 1<<30)), Conditions: conditions.List,
+	}
+}
+
+// JudgeClass is the verdict on a GatewayClass, or nil for another controller's.
+func JudgeClass(in *attach.Inputs, key string, class *gwapiv1.GatewayClass, policies []string) *attach.Verdict {
+	if class.Spec.ControllerName != attach.Controller {
+		return nil
+	}
+	problems := attach.Problems{Object: key}
+	if class.Spec.ParametersRef != nil {
+		problems.Add(attach.Accepted, string(gwapiv1.GatewayClassReasonInvalidParameters), "spec.parametersRef", "not supported in this version", "leave it out")
+	}
+	conditions := attach.Conditions{Generation: class.Generation}
+	conditions.Judge(attach.Accepted, string(gwapiv1.GatewayClassReasonAccepted), problems.List)
+	if !in.Kubernetes { // there the schemas are the ones built in; a cluster's are not known here
+		conditions.Add(string(gwapiv1.GatewayClassConditionStatusSupportedVersion), metav1.ConditionTrue, string(gwapiv1.GatewayClassReasonSupportedVersion), "")
+	}
+	conditions.Affected(policies)
+	return &attach.Verdict{Status: &attach.Status{Object: key, Conditions: conditions.List}, Problems: problems.List}
+}
+
+// JudgeParameters is the verdict on a GatewayParameters that Gateways, as namespace/name, refer to.
+func JudgeParameters(key string, parameters *v1alpha1.GatewayParameters, gateways []string) *attach.Verdict {
+	problems := attach.Problems{Object: key}
+	if _, wrong := identity(parameters); wrong != nil {
+		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), wrong.Field, wrong.Message, wrong.Mend)
+	}
+	var ours []gwapiv1.PolicyAncestorStatus
+	for _, gateway := range gateways {
+		conditions := attach.Conditions{Generation: parameters.Generation}
+		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems.List)
+		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
+	}
+	return &attach.Verdict{
+		Status:   &attach.Status{Object: key, Ancestors: attach.Ancestors(parameters.Status.Ancestors, ours)},
+		Problems: problems.List,
+	}
+}
+
+// ByParameters finds Gateways by the GatewayParameters that they name.
+func ByParameters(_ string, c *Checked) []string {
+	if c.Parameters == "" {
+		return nil
+	}
+	return []string{c.Parameters}
+}
+
+// Needs finds what names a Secret or ConfigMap.
+func Needs(_ string, c *Checked) []string { return c.Needs }
+
+// Planned are the plan's Gateways of a bound one.
+func Planned(b *Bound) map[string]*plan.Gateway {
+	if b.Plan == nil {
+		return nil
+	}
+	return map[string]*plan.Gateway{b.Plan.Name: b.Plan}
+}

@@ -1,0 +1,143 @@
+package translate
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwapiv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+// inputs brings the sources of the graph from snapshot to snapshot.
+type inputs struct {
+	*attach.Inputs
+	kinds map[string]*policy.Kind
+	seen  map[string]source.Object
+}
+
+func newInputs(in *attach.Inputs, kinds []*policy.Kind) *inputs {
+	byName := make(map[string]*policy.Kind, len(kinds))
+	for _, kind := range kinds {
+		byName[kind.Name] = kind
+	}
+	return &inputs{Inputs: in, kinds: byName, seen: map[string]source.Object{}}
+}
+
+// fill passes on what differs from the former snapshot. An unchanged object has kept its pointer.
+func (in *inputs) fill(s *source.Snapshot) {
+	for key, object := range s.Objects {
+		if last, ok := in.seen[key]; !ok || last != object {
+			in.seen[key] = object
+			in.set(key, object)
+		}
+	}
+	if len(in.seen) == len(s.Objects) {
+		return
+	}
+	for key, object := range in.seen {
+		if _, ok := s.Objects[key]; !ok {
+			delete(in.seen, key)
+			in.delete(key, object)
+		}
+	}
+}
+
+func (in *inputs) set(key string, object source.Object) {
+	switch o := object.(type) {
+	case *gwapiv1.GatewayClass:
+		in.Classes.Set(key, o)
+	case *gwapiv1.Gateway:
+		in.Gateways.Set(key, o)
+	case *gwapiv1.HTTPRoute:
+		in.Routes.Set(key, o)
+	case *gwapiv1.ReferenceGrant:
+		in.Grants.Set(key, o)
+	case *gwapiv1beta1.ReferenceGrant:
+		in.Grants.Set(key, (*gwapiv1.ReferenceGrant)(o))
+	case *v1alpha1.Backend:
+		in.Backends.Set(key, o)
+	case *v1alpha1.GatewayParameters:
+		in.Parameters.Set(key, o)
+	case *corev1.Namespace:
+		in.Namespaces.Set(key, o)
+	case *corev1.Service:
+		in.Services.Set(key, o)
+	case *discoveryv1.EndpointSlice:
+		in.Slices.Set(key, o)
+	case *corev1.Secret:
+		in.Secrets.Set(key, o)
+	case *corev1.ConfigMap:
+		in.ConfigMaps.Set(key, o)
+	default:
+		if kind, p := in.kindOf(key), asPolicy(object); kind != nil && p != nil {
+			in.Policies.Set(key, attach.Policy{Kind: kind, Object: p})
+		} else {
+			in.Others.Set(key, object)
+		}
+	}
+}
+
+func (in *inputs) delete(key string, object source.Object) {
+	switch object.(type) {
+	case *gwapiv1.GatewayClass:
+		in.Classes.Delete(key)
+	case *gwapiv1.Gateway:
+		in.Gateways.Delete(key)
+	case *gwapiv1.HTTPRoute:
+		in.Routes.Delete(key)
+	case *gwapiv1.ReferenceGrant, *gwapiv1beta1.ReferenceGrant:
+		in.Grants.Delete(key)
+	case *v1alpha1.Backend:
+		in.Backends.Delete(key)
+	case *v1alpha1.GatewayParameters:
+		in.Parameters.Delete(key)
+	case *corev1.Namespace:
+		in.Namespaces.Delete(key)
+	case *corev1.Service:
+		in.Services.Delete(key)
+	case *discoveryv1.EndpointSlice:
+		in.Slices.Delete(key)
+	case *corev1.Secret:
+		in.Secrets.Delete(key)
+	case *corev1.ConfigMap:
+		in.ConfigMaps.Delete(key)
+	default:
+		in.Policies.Delete(key)
+		in.Others.Delete(key)
+	}
+}
+
+func asPolicy(object source.Object) policy.Object {
+	p, _ := object.(policy.Object)
+	return p
+}
+
+func (in *inputs) kindOf(key string) *policy.Kind {
+	name, _, _ := strings.Cut(key, "/")
+	return in.kinds[name]
+}
+
+// status is what an object carries of its own status; nil where it has none.
+func (in *inputs) status(key string) *attach.Status {
+	switch o := in.seen[key].(type) {
+	case *gwapiv1.GatewayClass:
+		return &attach.Status{Conditions: o.Status.Conditions}
+	case *gwapiv1.Gateway:
+		return &attach.Status{Conditions: o.Status.Conditions, Listeners: o.Status.Listeners}
+	case *gwapiv1.HTTPRoute:
+		return &attach.Status{Parents: o.Status.Parents}
+	case *v1alpha1.Backend:
+		return &attach.Status{Ancestors: o.Status.Ancestors}
+	case *v1alpha1.GatewayParameters:
+		return &attach.Status{Ancestors: o.Status.Ancestors}
+	case policy.Object:
+		return &attach.Status{Ancestors: o.PolicyStatus().Ancestors}
+	}
+	return nil
+}

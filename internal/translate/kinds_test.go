@@ -1,0 +1,89 @@
+package translate
+
+import (
+	"fmt"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+)
+
+// The kinds of these tests are small ones over real API types: what is tested here is generic over kinds.
+
+type egress struct {
+	Region string `policy:"restriction" json:"region,omitempty"`
+}
+
+type rails struct {
+	Deny []v1alpha1.HostPattern `policy:"restriction" json:"deny,omitempty"`
+}
+
+type credential struct {
+	Secret string `policy:"setting" json:"secret,omitempty"`
+	Key    string `policy:"setting" json:"key,omitempty"`
+}
+
+func kinds() []*policy.Kind {
+	return []*policy.Kind{
+		{
+			Name:   "GuardRailsPolicy",
+			Attach: []plan.TargetKind{plan.TargetClass, plan.TargetGateway},
+			Enforce: func(o policy.Object) bool {
+				return o.(*v1alpha1.GuardRailsPolicy).Spec.Mode != v1alpha1.EnforcementModeReport
+			},
+			Config: func() any { return &rails{} },
+			Translate: func(_ policy.References, o policy.Object) any {
+				config := &rails{}
+				if hosts := o.(*v1alpha1.GuardRailsPolicy).Spec.Hosts; hosts != nil {
+					config.Deny = hosts.Deny
+				}
+				return config
+			},
+		},
+		{
+			Name:   "EgressPolicy",
+			Attach: []plan.TargetKind{plan.TargetGateway, plan.TargetListener, plan.TargetBackend, plan.TargetRoute, plan.TargetRule},
+			Config: func() any { return &egress{} },
+			Translate: func(refs policy.References, o policy.Object) any {
+				config := &egress{}
+				if region := o.(*v1alpha1.EgressPolicy).Spec.Region; region != nil {
+					config.Region = *region
+				}
+				if config.Region == "nowhere" {
+					refs.Invalid("spec.region", "there is no such region", "write one that there is")
+				}
+				return config
+			},
+			Effective: func(config any, target *plan.Backend) string {
+				if config.(*egress).Region != "" && target != nil && target.Origin == plan.Endpoints {
+					return "a Service is in the cluster's own region"
+				}
+				return ""
+			},
+		},
+		{
+			Name:   "CredentialInjector",
+			Attach: []plan.TargetKind{plan.TargetBackend},
+			Config: func() any { return &credential{} },
+			Translate: func(refs policy.References, o policy.Object) any {
+				config := &credential{}
+				spec := o.(*v1alpha1.CredentialInjector).Spec
+				if spec.APIKey != nil {
+					ref := spec.APIKey.SecretRef
+					namespace := ""
+					if ref.Namespace != nil {
+						namespace = string(*ref.Namespace)
+					}
+					config.Key = ref.Key
+					config.Secret = refs.Secret("spec.apiKey.secretRef", namespace, string(ref.Name), ref.Key)
+				}
+				for i, p := range spec.PerClient {
+					if p.APIKey != nil {
+						refs.Secret(fmt.Sprintf("spec.perClient[%d].apiKey.secretRef", i), "", string(p.APIKey.SecretRef.Name), p.APIKey.SecretRef.Key)
+					}
+				}
+				return config
+			},
+		},
+	}
+}

@@ -1,0 +1,46 @@
+package translate
+
+import (
+	"fmt"
+	"slices"
+
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+// references resolves what a policy refers to, and collects what is wrong there.
+type references struct {
+	r        *derive.Reader
+	in       *attach.Inputs
+	from     attach.Party
+	problems attach.Problems
+	needs    []string
+}
+
+// Secret is the plan name of a Secret that has the key, and empty where it may not be used.
+func (refs *references) Secret(field, namespace, name, key string) string {
+	if namespace == "" {
+		namespace = refs.from.Namespace
+	}
+	secret, planName, wrong := refs.in.Secret(refs.r, refs.from, namespace, name, "SecretNotFound")
+	if wrong != nil {
+		refs.problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
+		return ""
+	}
+	if len(attach.Data(secret)[key]) == 0 {
+		refs.problems.Add(attach.ResolvedRefs, "SecretKeyNotFound", field, fmt.Sprintf("Secret %s/%s has no key %s, or nothing in it", namespace, name, key),
+			"write the key into the Secret, or name one that it has")
+		return ""
+	}
+	if !slices.Contains(refs.needs, planName) {
+		refs.needs = append(refs.needs, planName)
+	}
+	return planName
+}
+
+// Invalid notes a value that the kind cannot use.
+func (refs *references) Invalid(field, message, mend string) {
+	refs.problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, message, mend)
+}

@@ -1,0 +1,109 @@
+package route
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+	"github.com/ebbgate/ebbgate/internal/translate/backend"
+)
+
+// backend resolves a backendRef. One that leads nowhere keeps its weight and gets a fault: its share of the traffic is
+// answered 500 and does not go to the others.
+func (b *builder) backend(ruleField string, rule *gwapiv1.HTTPRouteRule, index int) plan.RuleBackend {
+	ref, field := &rule.BackendRefs[index], fmt.Sprintf("%s.backendRefs[%d]", ruleField, index)
+	rb := plan.RuleBackend{Weight: 1, Filters: b.backendFilters(field, ref.Filters)}
+	if ref.Weight != nil {
+		rb.Weight = int(*ref.Weight)
+	}
+	name, wrong := b.resolve(ref)
+	if wrong != nil {
+		b.problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
+		rb.Fault = &plan.Fault{Reason: wrong.Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(b.problems.Object), field, wrong.Message)}
+		return rb
+	}
+	rb.Backend = name
+	b.use(name)
+	if service, _, ok := strings.Cut(name, ":"); ok {
+		b.use(service)
+	} else {
+		b.sameHost(ruleField, name, rule)
+	}
+	return rb
+}
+
+func (b *builder) use(name string) {
+	if !slices.Contains(b.backends, name) {
+		b.backends = append(b.backends, name)
+	}
+}
+
+// resolve is the plan name of what a backendRef names, or what is wrong with it.
+func (b *builder) resolve(ref *gwapiv1.HTTPBackendRef) (string, *attach.Wrong) {
+	to := attach.Party{
+		Group: attach.Or(ref.Group, ""), Kind: attach.Or(ref.Kind, "Service"),
+		Namespace: attach.Or(ref.Namespace, b.route.Namespace), Name: string(ref.Name),
+	}
+	service := to.Group == "" && to.Kind == "Service"
+	if !service && (to.Group != attach.Group || to.Kind != "Backend") {
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonInvalidKind), Message: fmt.Sprintf("%s of group %q is no backend", to.Kind, to.Group),
+			Mend: "name a Service, or a Backend with group " + attach.Group}
+	}
+	from := attach.Party{Group: gwapiv1.GroupName, Kind: "HTTPRoute", Namespace: b.route.Namespace, Name: b.route.Name}
+	if !b.in.Permitted(b.r, from, to) {
+		message, mend := attach.NotPermitted(from, to)
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonRefNotPermitted), Message: message, Mend: mend}
+	}
+	if service {
+		return b.service(plan.ObjectName("Service", to.Namespace, to.Name), ref.Port)
+	}
+	return b.external(plan.ObjectName("Backend", to.Namespace, to.Name), ref.Port)
+}
+
+func (b *builder) service(key string, port *gwapiv1.PortNumber) (string, *attach.Wrong) {
+	service, ok := derive.Get(b.r, b.in.Services.Collection, key)
+	switch {
+	case !ok:
+		return "", notFound(key)
+	case port == nil:
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound), Message: attach.Words(key) + " is named without a port", Mend: "write the Service's port"}
+	}
+	if _, wrong := backend.Port(key, service, *port); wrong != nil {
+		return "", wrong
+	}
+	return backend.PortName(key, *port), nil
+}
+
+func (b *builder) external(key string, port *gwapiv1.PortNumber) (string, *attach.Wrong) {
+	object, ok := derive.Get(b.r, b.in.Backends.Collection, key)
+	switch {
+	case !ok:
+		return "", notFound(key)
+	case port != nil && *port != object.Spec.Port.Number:
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound),
+			Message: fmt.Sprintf("port %d is not the port of %s, which is %d", *port, attach.Words(key), object.Spec.Port.Number), Mend: "leave the port out"}
+	}
+	return key, nil
+}
+
+func notFound(key string) *attach.Wrong {
+	return &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound), Message: attach.Words(key) + " does not exist",
+		Mend: "create it, or name one that exists; one of another namespace needs its namespace"}
+}
+
+// sameHost refuses a rewrite of the host towards a Backend that has another name: no domain fronting with the
+// platform's key.
+func (b *builder) sameHost(ruleField, key string, rule *gwapiv1.HTTPRouteRule) {
+	object, ok := derive.Get(b.r, b.in.Backends.Collection, key)
+	for i, f := range rule.Filters {
+		if ok && f.URLRewrite != nil && f.URLRewrite.Hostname != nil && !strings.EqualFold(string(*f.URLRewrite.Hostname), backend.Hostname(object)) {
+			b.refuse(fmt.Sprintf("%s.filters[%d].urlRewrite.hostname", ruleField, i),
+				fmt.Sprintf("the host sent to %s is its own, %s", attach.Words(key), backend.Hostname(object)), "leave the hostname out")
+		}
+	}
+}

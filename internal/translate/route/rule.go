@@ -1,0 +1,91 @@
+package route
+
+import (
+	"fmt"
+	"time"
+
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+// builder makes the rules of one route and collects what is wrong with them.
+type builder struct {
+	r        *derive.Reader
+	in       *attach.Inputs
+	route    *gwapiv1.HTTPRoute
+	problems attach.Problems
+	backends []string // used
+}
+
+// refuse notes a value that is not served: the whole route is not accepted.
+func (b *builder) refuse(field, message, mend string) {
+	b.problems.Add(attach.Accepted, string(gwapiv1.RouteReasonUnsupportedValue), field, message, mend)
+}
+
+// unbuilt refuses what this version does not build.
+func (b *builder) unbuilt(field string) {
+	b.refuse(field, "not supported in this version", "leave it out")
+}
+
+func (b *builder) rule(key string, index int) *plan.Rule {
+	spec := &b.route.Spec.Rules[index]
+	field := fmt.Sprintf("spec.rules[%d]", index)
+	rule := &plan.Rule{
+		Name: fmt.Sprintf("%s#%d", key, index), Route: key, RuleName: attach.Or(spec.Name, ""), Index: index,
+		Created: b.route.CreationTimestamp.Time, Hostnames: hostnames(b.route.Spec.Hostnames),
+		Matches:  b.matches(field, spec.Matches),
+		Filters:  b.filters(field, spec),
+		Timeouts: b.timeouts(field+".timeouts", spec.Timeouts),
+	}
+	if spec.Retry != nil {
+		b.unbuilt(field + ".retry")
+	}
+	if spec.SessionPersistence != nil {
+		b.unbuilt(field + ".sessionPersistence")
+	}
+	redirects := false
+	for _, f := range rule.Filters {
+		redirects = redirects || f.Redirect != nil
+	}
+	for i := range spec.BackendRefs {
+		rule.Backends = append(rule.Backends, b.backend(field, spec, i))
+	}
+	switch {
+	case redirects && len(rule.Backends) > 0:
+		b.refuse(field+".backendRefs", "a rule that redirects reaches no backend", "leave out the backendRefs or the RequestRedirect")
+	case !redirects && len(rule.Backends) == 0:
+		const message = "the rule has no backend and no redirect, and answers 500"
+		b.problems.Warn("", "NoBackend", field, message, "write backendRefs")
+		rule.Fault = &plan.Fault{Reason: "NoBackend", Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), field, message)}
+	}
+	return rule
+}
+
+func (b *builder) timeouts(field string, spec *gwapiv1.HTTPRouteTimeouts) plan.Timeouts {
+	if spec == nil {
+		return plan.Timeouts{}
+	}
+	return plan.Timeouts{
+		Request:        b.duration(field+".request", spec.Request),
+		BackendRequest: b.duration(field+".backendRequest", spec.BackendRequest),
+	}
+}
+
+// duration is a timeout; zero written means none, which the plan says by a negative one (GEP-1742).
+func (b *builder) duration(field string, text *gwapiv1.Duration) time.Duration {
+	if text == nil {
+		return 0
+	}
+	d, err := time.ParseDuration(string(*text))
+	switch {
+	case err != nil || d < 0:
+		b.refuse(field, "not a duration", "write one such as 500ms or 1m30s")
+		return 0
+	case d == 0:
+		return -1
+	}
+	return d
+}

@@ -1,0 +1,124 @@
+package translate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+func statusOf(t *testing.T, r *Result, object string) *Status {
+	t.Helper()
+	for _, s := range r.Statuses {
+		if s.Object == object {
+			return s
+		}
+	}
+	t.Fatalf("no status of %s", object)
+	return nil
+}
+
+func entries(controller gwapiv1.GatewayController, count int) []gwapiv1.PolicyAncestorStatus {
+	var list []gwapiv1.PolicyAncestorStatus
+	for i := range count {
+		list = append(list, gwapiv1.PolicyAncestorStatus{
+			AncestorRef: gwapiv1.ParentReference{Name: gwapiv1.ObjectName(fmt.Sprint("theirs-", i))}, ControllerName: controller,
+			Conditions: []metav1.Condition{{Type: "Accepted", Status: "True", Reason: "Fine", LastTransitionTime: metav1.NewTime(epoch.Add(-time.Hour))}},
+		})
+	}
+	return list
+}
+
+// A transition's time is the object's own where the status is the same, else now; and it does not move on its own.
+func TestTransitionTimesAreKept(t *testing.T) {
+	now := epoch
+	translator := New(Config{Kinds: kinds(), Now: func() time.Time { return now }})
+	s := estate(1)
+	route := path("route-0000", "/0")
+	early := metav1.NewTime(epoch.Add(-time.Hour))
+	route.Status.Parents = []gwapiv1.RouteParentStatus{{
+		ParentRef: gwapiv1.ParentReference{Name: "egress"}, ControllerName: attach.Controller,
+		Conditions: []metav1.Condition{{Type: "Accepted", Status: "True", LastTransitionTime: early}, {Type: "ResolvedRefs", Status: "False", LastTransitionTime: early}},
+	}}
+	s = change(s, "HTTPRoute", route)
+	f := func(next *source.Snapshot, accepted, resolved time.Time) {
+		t.Helper()
+		conditions := statusOf(t, translator.Apply(next), "HTTPRoute/ai/route-0000").Parents[0].Conditions
+		if !conditions[0].LastTransitionTime.Time.Equal(accepted) || !conditions[1].LastTransitionTime.Time.Equal(resolved) {
+			t.Errorf("accepted %v, resolved %v", conditions[0].LastTransitionTime, conditions[1].LastTransitionTime)
+		}
+	}
+	f(s, early.Time, epoch)
+	now = epoch.Add(time.Minute)
+	broken := path("route-0000", "/0")
+	broken.Spec.Rules[0].BackendRefs[0].Name = "missing"
+	f(change(s, "HTTPRoute", broken), early.Time, now)
+	now = epoch.Add(2 * time.Minute)
+	broken = broken.DeepCopy()
+	broken.Generation = 9
+	f(change(s, "HTTPRoute", broken), early.Time, epoch.Add(time.Minute))
+}
+
+func TestEntriesOfOthersStay(t *testing.T) {
+	theirs := gwapiv1.GatewayController("example.com/theirs")
+	f := func(before []gwapiv1.PolicyAncestorStatus, wantTheirs, wantOurs int) {
+		t.Helper()
+		s := estate(1)
+		backend := s.Objects["Backend/ai/openai"].(*v1alpha1.Backend)
+		backend.Status.Ancestors = before
+		got := statusOf(t, New(Config{Kinds: kinds()}).Apply(s), "Backend/ai/openai").Ancestors
+		if len(got) != wantTheirs+wantOurs {
+			t.Fatalf("%d entries, want %d and %d", len(got), wantTheirs, wantOurs)
+		}
+		for i := range wantTheirs {
+			if diff := cmp.Diff(before[i], got[i]); diff != "" {
+				t.Error(diff)
+			}
+		}
+		for _, entry := range got[wantTheirs:] {
+			if entry.ControllerName != attach.Controller || entry.AncestorRef.Name != "egress" {
+				t.Errorf("%+v", entry)
+			}
+		}
+	}
+	f(nil, 0, 1)
+	f(entries(theirs, 2), 2, 1)
+	f(entries(theirs, 16), 16, 0)
+	f(append(entries(theirs, 1), entries(attach.Controller, 3)...), 1, 1)
+}
+
+func TestParentsOfOthersStay(t *testing.T) {
+	s := estate(0)
+	route := path("r", "/")
+	route.Status.Parents = []gwapiv1.RouteParentStatus{
+		{ParentRef: gwapiv1.ParentReference{Name: "theirs"}, ControllerName: "example.com/theirs", Conditions: entries("", 1)[0].Conditions},
+		{ParentRef: gwapiv1.ParentReference{Name: "gone"}, ControllerName: attach.Controller},
+	}
+	got := statusOf(t, New(Config{}).Apply(change(s, "HTTPRoute", route)), "HTTPRoute/ai/r").Parents
+	if len(got) != 2 || got[1].ControllerName != attach.Controller || got[1].ParentRef.Name != "egress" {
+		t.Fatalf("%+v", got)
+	}
+	if diff := cmp.Diff(route.Status.Parents[0], got[0]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// No list of conditions is longer than its schema allows, however many kinds of policies there are.
+func TestConditionsAreBounded(t *testing.T) {
+	c := attach.Conditions{}
+	var policies []string
+	for i := range 20 {
+		policies = append(policies, fmt.Sprintf("Kind%02d/ns/name", i))
+	}
+	c.Affected(policies)
+	if len(c.List) != 8 {
+		t.Errorf("%d conditions", len(c.List))
+	}
+}
