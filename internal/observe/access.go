@@ -1,0 +1,136 @@
+package observe
+
+import (
+	"strconv"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+)
+
+// Bounds of what a line holds, in bytes of the original text and in entries.
+const (
+	maxShort     = 128 // ids, methods, reasons
+	maxName      = 512 // names of objects; a Kubernetes name has 253 at most
+	maxAuthority = 300 // a host name has 255 at most, and there is the port
+	maxPath      = 1024
+	maxDetail    = 512
+	maxAgent     = 256
+	maxAttempts  = 16
+	maxReported  = 16
+)
+
+// appendAccess appends the exchange's line of the access log, with its line feed.
+func appendAccess(b []byte, x *exchange.Exchange) []byte {
+	b = x.Start.UTC().AppendFormat(append(b, `{"time":"`...), timeLayout)
+	b = appendField(append(b, '"'), `,"request_id":`, x.ID, maxShort)
+	b = appendClient(b, &x.Client)
+	b = appendField(b, `,"gateway":`, x.Gateway, maxName)
+	b = appendField(b, `,"listener":`, x.Listener, maxName)
+	b = appendField(b, `,"route":`, x.Route, maxName)
+	b = appendField(b, `,"rule":`, x.Rule, maxName)
+	b = appendField(b, `,"backend":`, x.Backend, maxName)
+	b = appendAsked(b, &x.Request)
+	b = appendString(append(b, `,"protocol":`...), x.Request.Version.String(), maxShort)
+	b = appendNumber(b, `,"status":`, int64(status(x)))
+	if r := x.Refusal; r != nil {
+		b = appendField(b, `,"reason":`, r.Reason, maxShort)
+		b = appendField(b, `,"policy":`, r.Policy, maxName)
+		b = appendField(b, `,"field":`, r.Field, maxName)
+		b = appendField(b, `,"detail":`, r.Log, maxDetail)
+	}
+	b = appendReported(b, x.Reported)
+	b = appendAttempts(b, x.Attempts)
+	b = appendNumber(b, `,"bytes_in":`, x.BytesIn)
+	b = appendNumber(b, `,"bytes_out":`, x.BytesOut)
+	b = appendMillis(b, `,"first_byte_ms":`, x.FirstByte)
+	b = appendMillis(b, `,"duration_ms":`, x.Duration)
+	b = appendField(b, `,"aborted":`, x.Aborted, maxDetail)
+	b = appendField(b, `,"user_agent":`, userAgent(&x.Request.Header), maxAgent)
+	return append(b, '}', '\n')
+}
+
+func appendClient(b []byte, c *exchange.Client) []byte {
+	b = appendAddress(append(b, `,"client":{"address":`...), c.Address)
+	b = appendField(b, `,"cluster":`, c.Cluster, maxName)
+	b = appendField(b, `,"namespace":`, c.Namespace, maxName)
+	b = appendField(b, `,"service_account":`, c.ServiceAccount, maxName)
+	b = appendString(append(b, `,"source":`...), c.Source.String(), maxShort)
+	return append(b, '}')
+}
+
+// appendAsked appends what was asked for, as received.
+func appendAsked(b []byte, r *exchange.Request) []byte {
+	b = appendField(b, `,"method":`, r.Method, maxShort)
+	b = appendField(b, `,"authority":`, r.Authority, maxAuthority)
+	return appendField(b, `,"path":`, r.Path, maxPath)
+}
+
+func appendReported(b []byte, reported []exchange.Refusal) []byte {
+	if len(reported) == 0 {
+		return b
+	}
+	b = append(b, `,"reported":[`...)
+	for i := range reported[:min(len(reported), maxReported)] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		r := &reported[i]
+		b = appendString(append(b, `{"reason":`...), r.Reason, maxShort)
+		b = appendField(b, `,"policy":`, r.Policy, maxName)
+		b = appendField(b, `,"field":`, r.Field, maxName)
+		b = appendField(b, `,"detail":`, r.Log, maxDetail)
+		b = append(b, '}')
+	}
+	return appendOmitted(append(b, ']'), `,"reported_omitted":`, len(reported)-maxReported)
+}
+
+func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
+	if len(attempts) == 0 {
+		return b
+	}
+	b = append(b, `,"attempts":[`...)
+	for i := range attempts[:min(len(attempts), maxAttempts)] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		a := &attempts[i]
+		b = appendString(append(b, `{"backend":`...), a.Backend, maxName)
+		if a.Address.IsValid() {
+			b = appendAddress(append(b, `,"address":`...), a.Address)
+		}
+		b = strconv.AppendBool(append(b, `,"reused":`...), a.Reused)
+		b = appendNumber(b, `,"status":`, int64(a.Status))
+		b = appendField(b, `,"reason":`, a.Reason, maxShort)
+		b = appendField(b, `,"detail":`, a.Detail, maxDetail)
+		b = appendNumber(b, `,"written":`, a.Written)
+		b = appendMillis(b, `,"duration_ms":`, a.Duration)
+		b = appendField(b, `,"credential":`, a.Credential, maxName)
+		b = append(b, '}')
+	}
+	return appendOmitted(append(b, ']'), `,"attempts_omitted":`, len(attempts)-maxAttempts)
+}
+
+// appendOmitted says how many entries a bounded list lacks.
+func appendOmitted(b []byte, key string, n int) []byte {
+	if n <= 0 {
+		return b
+	}
+	return appendNumber(b, key, int64(n))
+}
+
+// status is what the client was answered, or what it would have been had it stayed.
+func status(x *exchange.Exchange) int {
+	if x.Response.Status == 0 && x.Refusal != nil {
+		return x.Refusal.Code()
+	}
+	return x.Response.Status
+}
+
+// userAgent is the first such field: joining several, as Header.Get does, would allocate, and nothing is decided here.
+func userAgent(h *exchange.Header) string {
+	for _, f := range h.Fields() {
+		if exchange.EqualFold(f.Name, "User-Agent") {
+			return f.Value
+		}
+	}
+	return ""
+}
