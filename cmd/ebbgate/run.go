@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ebbgate/ebbgate/internal/builtin"
+	"github.com/ebbgate/ebbgate/internal/problem"
+	"github.com/ebbgate/ebbgate/internal/schema"
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/standalone"
+)
+
+// runFlags are the command line of run.
+type runFlags struct {
+	inputFlags
+	quickstart bool
+	address    string
+	port       int
+	admin      string
+	health     string
+	pprof      bool
+	accessLog  string
+	auditLog   string
+	logLevel   string
+	drain      time.Duration
+}
+
+func runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run [-f DIR]",
+		Short: "Serve a folder of YAML, reloading it as files change",
+		Long: `Serve a folder of Gateway API YAML in one process, reloading it as files change. A change that has a problem is
+printed and not taken: the last good configuration keeps serving.
+
+Without -f the well-known providers are served whose keys are in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
+GEMINI_API_KEY), on http://localhost:8080 and for this machine alone. --quickstart serves emulators of two providers
+instead, so that the first call needs no key.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.quickstart, "quickstart", false, "serve emulated providers: no key and no network needed")
+	c.Flags().StringVar(&f.address, "address", "127.0.0.1", "without -f: IP address to listen on")
+	c.Flags().IntVar(&f.port, "port", 8080, "without -f: port to listen on")
+	c.Flags().StringVar(&f.admin, "admin", "127.0.0.1:9901", "address of the admin pages (/config_dump, /problems, /metrics); empty: none")
+	c.Flags().StringVar(&f.health, "health", "127.0.0.1:9902", "address of /healthz, /readyz and /metrics; empty: none")
+	c.Flags().BoolVar(&f.pprof, "pprof", false, "serve /debug/pprof on the admin address")
+	c.Flags().StringVar(&f.accessLog, "access-log", "stdout", "access log: stdout, stderr, off or a file to append to")
+	c.Flags().StringVar(&f.auditLog, "audit-log", "stderr", "audit log: stdout, stderr or a file to append to")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "least level of the process's own log on stderr: debug, info, warn or error")
+	c.Flags().DurationVar(&f.drain, "drain", 30*time.Second, "how long exchanges may go on after SIGTERM")
+	c.MarkFlagsMutuallyExclusive("quickstart", "file")
+	return c
+}
+
+func (f *runFlags) run(c *cobra.Command) (err error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return &usageError{fmt.Errorf("--log-level: %q is none of debug, info, warn and error", f.logLevel)}
+	}
+	logger := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	var logs logFiles
+	defer func() { err = errors.Join(err, logs.close()) }()
+	config := standalone.Config{
+		Logger: logger, Version: versionText(), Admin: f.admin, Health: f.health, Pprof: f.pprof, Drain: f.drain,
+	}
+	if config.Access, err = logs.open("--access-log", f.accessLog); err != nil {
+		return err
+	}
+	if config.Audit, err = logs.open("--audit-log", f.auditLog); err != nil {
+		return err
+	}
+	if config.Audit == nil {
+		return &usageError{errors.New("--audit-log: the audit log is always on")}
+	}
+	config.Problems = func(list []problem.Problem) { printProblems(c.ErrOrStderr(), list) }
+	if len(f.paths) > 0 {
+		if config.Source, err = f.source(logger); err != nil {
+			return err
+		}
+		config.Ready = func(addresses []string) {
+			fmt.Fprintf(c.ErrOrStderr(), "serving %v\n", addresses)
+		}
+	} else {
+		stop, err := f.builtin(c, &config)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	if err := standalone.Run(c.Context(), config); !errors.Is(err, standalone.ErrInvalid) {
+		return err
+	}
+	return errSaid
+}
+
+// builtin configures what is served without files.
+func (f *runFlags) builtin(c *cobra.Command, config *standalone.Config) (stop func() error, err error) {
+	if f.secrets != "" {
+		return nil, &usageError{errors.New("--secrets goes with -f")}
+	}
+	stop = func() error { return nil }
+	var services []builtin.Service
+	if f.quickstart {
+		q, err := builtin.StartQuickstart()
+		if err != nil {
+			return nil, err
+		}
+		services, stop = q.Services, q.Close
+	} else if services, err = builtin.Providers(os.Getenv); err != nil {
+		return nil, err
+	}
+	where := builtin.Config{Address: f.address, Port: f.port, Schema: schema.New()}
+	snapshot, err := builtin.Snapshot(c.Context(), where, services)
+	if err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	config.Source, config.Local = still{snapshot}, true
+	config.Ready = func([]string) { f.welcome(c.ErrOrStderr(), services) }
+	return stop, nil
+}
+
+// still is a source that never changes.
+type still struct{ snapshot *source.Snapshot }
+
+func (s still) Load(context.Context) (*source.Snapshot, []problem.Problem) { return s.snapshot, nil }
+
+func (s still) Watch(ctx context.Context, _ func(*source.Snapshot, []problem.Problem)) error {
+	<-ctx.Done()
+	return nil
+}
+
+// welcome says what to type next.
+func (f *runFlags) welcome(w io.Writer, services []builtin.Service) {
+	fmt.Fprintf(w, "\nEbbgate serves, for this machine alone:\n\n")
+	for _, s := range services {
+		fmt.Fprintf(w, "  %-10s base URL  %s\n", s.Title, s.BaseURL(f.port))
+	}
+	fmt.Fprintf(w, "\nThe key is Ebbgate's; clients need none (SDKs that insist take any string). Try, in another terminal:\n\n")
+	fmt.Fprint(w, services[0].Try(f.port))
+	if f.quickstart {
+		fmt.Fprintf(w, "\nThe providers are emulators behind real TLS. With a key of yours: OPENAI_API_KEY=… ebbgate run\n")
+	}
+	if f.admin != "" {
+		fmt.Fprintf(w, "\nWhat it does: http://%s/config_dump and /metrics. Access log below. Ctrl-C ends it.\n\n", f.admin)
+	}
+}
+
+// logFiles are the files opened for logs.
+type logFiles struct{ files []*os.File }
+
+func (l *logFiles) open(flag, where string) (io.Writer, error) {
+	switch where {
+	case "off":
+		return nil, nil
+	case "stdout":
+		return os.Stdout, nil
+	case "stderr":
+		return os.Stderr, nil
+	}
+	file, err := os.OpenFile(where, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	l.files = append(l.files, file)
+	return file, nil
+}
+
+func (l *logFiles) close() error {
+	var errs []error
+	for _, file := range l.files {
+		errs = append(errs, file.Close())
+	}
+	return errors.Join(errs...)
+}

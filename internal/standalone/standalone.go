@@ -1,0 +1,204 @@
+// Package standalone is both halves in one process: a source's snapshots are translated and put in force by the proxy
+// as they come, until the process is told to stop. cmd calls it; what differs between files and built-in configuration
+// is the source that it is given.
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/observe"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy/order"
+	"github.com/ebbgate/ebbgate/internal/problem"
+	"github.com/ebbgate/ebbgate/internal/proxy"
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/translate"
+)
+
+// Source delivers configuration. A nil snapshot says that what is there now cannot be read whole: nothing of it is taken.
+type Source interface {
+	Load(ctx context.Context) (*source.Snapshot, []problem.Problem)
+	Watch(ctx context.Context, changed func(*source.Snapshot, []problem.Problem)) error
+}
+
+// Config is what a standalone gateway is made of.
+type Config struct {
+	Source   Source
+	Local    bool // built-in configuration: requests of web pages are refused
+	Logger   *slog.Logger
+	Version  string
+	Access   io.Writer // nil: no access log
+	Audit    io.Writer
+	Admin    string // address of the admin pages; empty: none
+	Health   string // address of health and metrics; empty: none
+	Pprof    bool
+	Drain    time.Duration
+	Problems func([]problem.Problem)  // told of the problems of each configuration that is read
+	Ready    func(addresses []string) // told once, when it serves
+}
+
+// ErrInvalid is a configuration at start that cannot be served; Problems was told why.
+var ErrInvalid = errors.New("configuration invalid")
+
+// gateway is a running process.
+type gateway struct {
+	config     Config
+	observer   *observe.Observer
+	proxy      *proxy.Server
+	translator *translate.Translator
+	problems   atomic.Pointer[[]problem.Problem]
+	ready      atomic.Bool
+	draining   atomic.Bool
+}
+
+// Run serves until ctx ends, and drains. The configuration at start must be whole, and every listener's address free.
+func Run(ctx context.Context, c Config) (err error) {
+	g := &gateway{config: c, translator: translate.New(translate.Config{Kinds: order.Kinds(), Local: c.Local})}
+	snapshot, problems := c.Source.Load(ctx)
+	g.tell(problems)
+	if snapshot == nil {
+		return ErrInvalid
+	}
+	if err := g.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	servers, err := g.servePages(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopPages(servers)) }()
+	if err := g.apply(ctx, snapshot, problems); err != nil {
+		return err
+	}
+	g.ready.Store(true)
+	if c.Ready != nil {
+		c.Ready(g.addresses())
+	}
+	return c.Source.Watch(ctx, func(s *source.Snapshot, problems []problem.Problem) { g.changed(ctx, s, problems) })
+}
+
+func (g *gateway) open() error {
+	var err error
+	g.observer, err = observe.New(observe.Config{
+		Access: g.config.Access, Audit: g.config.Audit, Logger: g.config.Logger, Version: g.config.Version,
+		Connections: func() int64 { return g.proxy.Active() },
+	})
+	if err != nil {
+		return err
+	}
+	g.proxy, err = proxy.New(proxy.Config{Kinds: order.Kinds(), Observer: g.observer, Logger: g.config.Logger})
+	return err
+}
+
+// close drains and ends everything; the log's last lines come last.
+func (g *gateway) close() error {
+	g.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), g.config.Drain)
+	defer cancel()
+	err := g.proxy.Shutdown(ctx)
+	flush, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, g.observer.Close(flush))
+}
+
+// changed takes a new configuration, or keeps the last good one where it cannot be taken.
+func (g *gateway) changed(ctx context.Context, s *source.Snapshot, problems []problem.Problem) {
+	if s == nil {
+		g.tell(problems)
+		g.observer.PlanRejected()
+		g.config.Logger.Error("configuration not taken: the last good one keeps serving", "problems", len(problems))
+		return
+	}
+	if err := g.apply(ctx, s, problems); err != nil {
+		g.config.Logger.Error("configuration taken but for what cannot be served", "error", err)
+		return
+	}
+	g.config.Logger.Info("configuration taken", "rules", len(g.proxy.Plan().Rules))
+}
+
+// apply puts a snapshot in force. The error names what of it cannot be served; the rest is.
+func (g *gateway) apply(ctx context.Context, s *source.Snapshot, problems []problem.Problem) error {
+	result := g.translator.Apply(s)
+	g.tell(slices.Concat(problems, result.Problems))
+	err := g.proxy.Update(ctx, result.Plan)
+	g.observer.PlanApplied(len(result.Plan.Rules))
+	return err
+}
+
+func (g *gateway) tell(problems []problem.Problem) {
+	g.problems.Store(&problems)
+	if g.config.Problems != nil {
+		g.config.Problems(problems)
+	}
+}
+
+func (g *gateway) addresses() []string {
+	var list []string
+	for _, a := range g.proxy.Addresses() {
+		list = append(list, a.String())
+	}
+	slices.Sort(list)
+	return list
+}
+
+// readiness is why the gateway takes no traffic yet, or no longer.
+func (g *gateway) readiness() error {
+	switch {
+	case g.draining.Load():
+		return errors.New("draining")
+	case !g.ready.Load():
+		return errors.New("no configuration yet")
+	}
+	return nil
+}
+
+func (g *gateway) plan() *plan.Plan { return g.proxy.Plan() }
+
+// servePages opens the admin and the health address.
+func (g *gateway) servePages(ctx context.Context) (servers []*http.Server, err error) {
+	admin := observe.AdminConfig{Plan: g.plan, Problems: func() []problem.Problem { return *g.problems.Load() }, Pprof: g.config.Pprof}
+	for _, page := range []struct {
+		name, address string
+		handler       http.Handler
+	}{
+		{"admin", g.config.Admin, g.observer.Admin(admin)},
+		{"health", g.config.Health, g.observer.Health(g.readiness)},
+	} {
+		if page.address == "" {
+			continue
+		}
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", page.address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--%s: %w", page.name, err), stopPages(servers))
+		}
+		server := &http.Server{
+			Handler: page.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+			ErrorLog: slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, server)
+		go func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				g.config.Logger.Error("pages ended", "page", page.name, "error", err)
+			}
+		}()
+	}
+	return servers, nil
+}
+
+func stopPages(servers []*http.Server) error {
+	var errs []error
+	for _, s := range servers {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
