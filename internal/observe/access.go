@@ -20,7 +20,7 @@ const (
 
 // appendAccess appends the exchange's line of the access log, with its line feed.
 func appendAccess(b []byte, x *exchange.Exchange) []byte {
-	b = x.Start.UTC().AppendFormat(append(b, `{"time":"`...), timeLayout)
+	b = appendTime(append(b, `{"time":"`...), x.Start)
 	b = appendField(append(b, '"'), `,"request_id":`, x.ID, maxShort)
 	b = appendClient(b, &x.Client)
 	b = appendField(b, `,"gateway":`, x.Gateway, maxName)
@@ -32,7 +32,7 @@ func appendAccess(b []byte, x *exchange.Exchange) []byte {
 	b = appendString(append(b, `,"protocol":`...), x.Request.Version.String(), maxShort)
 	b = appendNumber(b, `,"status":`, int64(status(x)))
 	if r := x.Refusal; r != nil {
-		b = appendField(b, `,"reason":`, r.Reason, maxShort)
+		b = appendField(b, `,"reason":`, string(r.Reason), maxShort)
 		b = appendField(b, `,"policy":`, r.Policy, maxName)
 		b = appendField(b, `,"field":`, r.Field, maxName)
 		b = appendField(b, `,"detail":`, r.Log, maxDetail)
@@ -74,7 +74,7 @@ func appendReported(b []byte, reported []exchange.Refusal) []byte {
 			b = append(b, ',')
 		}
 		r := &reported[i]
-		b = appendString(append(b, `{"reason":`...), r.Reason, maxShort)
+		b = appendString(append(b, `{"reason":`...), string(r.Reason), maxShort)
 		b = appendField(b, `,"policy":`, r.Policy, maxName)
 		b = appendField(b, `,"field":`, r.Field, maxName)
 		b = appendField(b, `,"detail":`, r.Log, maxDetail)
@@ -99,7 +99,7 @@ func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
 		}
 		b = strconv.AppendBool(append(b, `,"reused":`...), a.Reused)
 		b = appendNumber(b, `,"status":`, int64(a.Status))
-		b = appendField(b, `,"reason":`, a.Reason, maxShort)
+		b = appendField(b, `,"reason":`, string(a.Reason), maxShort)
 		b = appendField(b, `,"detail":`, a.Detail, maxDetail)
 		b = appendNumber(b, `,"written":`, a.Written)
 		b = appendMillis(b, `,"duration_ms":`, a.Duration)

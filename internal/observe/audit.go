@@ -14,7 +14,7 @@ const maxBody = 4 << 10
 // could not be satisfied. A refusal that names a policy is a denial whatever its reason.
 func denied(r exchange.Reason) bool {
 	switch r {
-	case exchange.RouteNotFound, exchange.ClientNotAllowed, exchange.RequestNotAllowed, exchange.HostDenied,
+	case exchange.RouteNotFound, exchange.Misdirected, exchange.ClientNotAllowed, exchange.RequestNotAllowed, exchange.HostDenied,
 		exchange.AddressDenied, exchange.CrossOriginDenied, exchange.CredentialRejected, exchange.CredentialUnavailable,
 		exchange.TLSVerificationFailed:
 		return true
@@ -83,8 +83,8 @@ func (o *Observer) auditLine(x *exchange.Exchange, e auditEvent) {
 }
 
 // AuditBody writes what a provider answered to a rejected credential, 4 KiB of it at most, to the audit log, which alone
-// may hold it. Such a body may echo the key: blank, which gets a copy, makes those parts
-// unreadable: the refusal's Redact, or what Blank makes. Without one the body's length alone is written.
+// may hold it. Such a body may echo the key: blank, the refusal's Redact, gets a copy and makes those parts unreadable.
+// Without it the body's length alone is written.
 func (o *Observer) AuditBody(x *exchange.Exchange, body []byte, blank func([]byte) []byte) {
 	e := auditEvent{event: "provider_body", backend: x.Backend, reason: exchange.CredentialRejected, status: x.Response.Status}
 	if n := len(x.Attempts); n > 0 {
@@ -106,7 +106,7 @@ func (o *Observer) AuditBody(x *exchange.Exchange, body []byte, blank func([]byt
 // appendAudit appends an audit line up to its closing brace.
 func appendAudit(b []byte, x *exchange.Exchange, e *auditEvent) []byte {
 	b = appendString(append(b, `{"event":`...), e.event, maxShort)
-	b = x.Start.UTC().AppendFormat(append(b, `,"time":"`...), timeLayout)
+	b = appendTime(append(b, `,"time":"`...), x.Start)
 	b = appendField(append(b, '"'), `,"request_id":`, x.ID, maxShort)
 	b = appendClient(b, &x.Client)
 	b = appendField(b, `,"gateway":`, x.Gateway, maxName)
@@ -117,7 +117,7 @@ func appendAudit(b []byte, x *exchange.Exchange, e *auditEvent) []byte {
 	}
 	b = appendField(b, `,"policy":`, e.policy, maxName)
 	b = appendField(b, `,"field":`, e.field, maxName)
-	b = appendField(b, `,"reason":`, e.reason, maxShort)
+	b = appendField(b, `,"reason":`, string(e.reason), maxShort)
 	b = appendNumber(b, `,"status":`, int64(e.status))
 	b = appendAsked(b, &x.Request)
 	return appendField(b, `,"credential":`, e.credential, maxName)

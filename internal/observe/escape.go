@@ -1,108 +1,86 @@
 package observe
 
 import (
-	"net/netip"
 	"strconv"
-	"sync"
-	"time"
 	"unicode/utf8"
 )
 
-const timeLayout = "2006-01-02T15:04:05.000Z07:00"
-
-// Buffers in which lines are made. Those that a hostile exchange has blown up are not kept.
-const (
-	lineCapacity = 2 << 10
-	lineKept     = 16 << 10
-)
-
-var linePool = sync.Pool{New: func() any {
-	b := make([]byte, 0, lineCapacity)
-	return &b
-}}
-
-func getLine() *[]byte { return linePool.Get().(*[]byte) }
-
-func putLine(b *[]byte) {
-	if cap(*b) > lineKept {
-		return
-	}
-	*b = (*b)[:0]
-	linePool.Put(b)
-}
-
 // appendField appends key (with its comma, quotes and colon) and value, or nothing where value is empty.
-func appendField[S ~string](b []byte, key string, value S, limit int) []byte {
+func appendField(b []byte, key, value string, limit int) []byte {
 	if value == "" {
 		return b
 	}
 	return appendString(append(b, key...), value, limit)
 }
 
-// appendNumber appends key and value.
-func appendNumber(b []byte, key string, value int64) []byte {
-	return strconv.AppendInt(append(b, key...), value, 10)
-}
-
-// appendMillis appends key and the duration in milliseconds with three decimals.
-func appendMillis(b []byte, key string, d time.Duration) []byte {
-	return strconv.AppendFloat(append(b, key...), float64(max(d, 0).Microseconds())/1000, 'f', 3, 64)
-}
-
-// appendAddress appends a quoted address and port; what is none is empty.
-func appendAddress(b []byte, a netip.AddrPort) []byte {
-	switch {
-	case !a.IsValid():
-		return append(b, `""`...)
-	case a.Addr().Zone() != "":
-		return appendString(b, a.String(), maxShort)
-	}
-	return append(a.AppendTo(append(b, '"')), '"')
-}
-
 // appendString appends s as a JSON string (RFC 8259, section 7) made of no more than limit bytes of s. What does not
 // print is escaped, so that a line shown in a terminal does nothing there: controls, line separators, directional marks.
 // Each byte that is no UTF-8 becomes U+FFFD.
-func appendString[S ~string](b []byte, s S, limit int) []byte {
-	cut := len(s) > limit
-	if cut {
-		s = s[:runeStart(s, limit)]
-	}
+func appendString(b []byte, s string, limit int) []byte {
 	b = append(b, '"')
-	done := 0
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if plain(c) {
-				i++
-				continue
-			}
-			b = append(b, s[done:i]...)
-			b = appendEscaped(b, rune(c))
-			i++
-			done = i
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(string(s[i:]))
-		if r != utf8.RuneError && strconv.IsPrint(r) {
-			i += size
-			continue
-		}
-		b = append(b, s[done:i]...)
-		b = appendEscaped(b, r)
-		i += size
-		done = i
+	if len(s) > limit {
+		b = appendEscapedText(b, s[:runeStart(s, limit)])
+		return append(b, `…"`...)
 	}
-	b = append(b, s[done:]...)
-	if cut {
-		b = append(b, "…"...)
+	if plainLength(s) == len(s) {
+		return append(append(b, s...), '"')
 	}
-	return append(b, '"')
+	return append(appendEscapedText(b, s), '"')
 }
 
-func plain(c byte) bool { return c >= ' ' && c != '"' && c != '\\' && c != 0x7f }
+func appendEscapedText(b []byte, s string) []byte {
+	for s != "" {
+		n := plainLength(s)
+		b, s = append(b, s[:n]...), s[n:]
+		if s == "" {
+			break
+		}
+		r, size := utf8.DecodeRuneInString(s)
+		if r >= utf8.RuneSelf && r != utf8.RuneError && strconv.IsPrint(r) {
+			b = append(b, s[:size]...)
+		} else {
+			b = appendEscaped(b, r)
+		}
+		s = s[size:]
+	}
+	return b
+}
+
+// A byte in each of a word's eight.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// plainLength is the length of the beginning of s that stands in a line as it is: ASCII that prints but quotation mark
+// and backslash. Nearly every text is plain to its end, so eight bytes are tested at a time, the last eight with some of
+// those before.
+func plainLength(s string) int {
+	i := 0
+	for len(s) >= 8 && i < len(s) {
+		i = min(i, len(s)-8)
+		b := s[i : i+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// A byte's high bit stays clear where the byte is under 0x80 and, one added, still is (0x7f); no less than a
+		// space; and not zero once its difference from '"' or '\\' is taken. Borrows between bytes begin at a byte that
+		// is found anyway.
+		quote, slash := w^'"'*ones, w^'\\'*ones
+		if (w|(w+ones)|(w-' '*ones)|(quote-ones)|(slash-ones))&highs != 0 {
+			break
+		}
+		i += 8
+	}
+	for i < len(s) && plain(s[i]) {
+		i++
+	}
+	return i
+}
+
+func plain(c byte) bool { return c >= ' ' && c != '"' && c != '\\' && c < 0x7f }
 
 // runeStart is the last place at or before i where s may be cut without splitting a character.
-func runeStart[S ~string](s S, i int) int {
+func runeStart(s string, i int) int {
 	for back := 0; back < utf8.UTFMax && i-back > 0; back++ {
 		if utf8.RuneStart(s[i-back]) {
 			return i - back

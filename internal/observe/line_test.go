@@ -2,6 +2,7 @@ package observe
 
 import (
 	"encoding/json"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -88,6 +89,50 @@ func TestAppendString(t *testing.T) {
 	} {
 		if got := string(appendString(nil, test.in, test.limit)); got != test.want {
 			t.Errorf("%q: got %s, want %s", test.in, got, test.want)
+		}
+	}
+}
+
+// TestPlainLength puts each byte at each place of texts around the eight bytes that are tested at a time.
+func TestPlainLength(t *testing.T) {
+	for length := range 20 {
+		for place := range length {
+			for c := range 256 {
+				text := []byte(strings.Repeat("a", length))
+				text[place] = byte(c)
+				want := length
+				if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+					want = place
+				}
+				if got := plainLength(string(text)); got != want {
+					t.Fatalf("%q: %d, want %d", text, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAppendTime(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(0, -1), time.Unix(1<<31, 999_999_999), time.Unix(951782399, 5e6), time.Unix(951782400, 50e6),
+		time.Date(9999, 12, 31, 23, 59, 59, 1e9-1, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("", 3600)), time.Date(2024, 2, 29, 12, 0, 0, 7e6, time.UTC),
+	} {
+		want := at.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+		if got := string(appendTime(nil, at)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestAppendMillis(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0.000", 0: "0.000", 999: "0.000", time.Microsecond: "0.001", 12345678: "12.345", time.Second: "1000.000",
+		math.MaxInt64: "9223372036854.775",
+	} {
+		if got := string(appendMillis(nil, "", d)); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
 		}
 	}
 }
@@ -202,8 +247,8 @@ func TestDeniedReasons(t *testing.T) {
 			n++
 		}
 	}
-	if n != 9 {
-		t.Errorf("%d of the closed list's reasons are denials, want 9", n)
+	if n != 10 {
+		t.Errorf("%d of the closed list's reasons are denials, want 10", n)
 	}
 }
 
@@ -226,7 +271,7 @@ func TestAuditBody(t *testing.T) {
 			t.Errorf("%s: in the access log, or changed in place", name)
 		}
 	}
-	blank := Blank(plan.NewSensitive([]byte(key)), plan.NewSensitive([]byte("pin")), plan.NewSensitive(nil))
+	blank := plan.Blank(plan.NewSensitive([]byte(key)), plan.NewSensitive([]byte("pin")), plan.NewSensitive(nil))
 	f("whole", `{"error":"bad key `+key+`"}`, blank, `{"error":"bad key `+strings.Repeat("*", len(key))+`"}`, 44)
 	f("part", "key ending in jklmnop, pin", blank, "key ending in *******, ***", 26)
 	f("identifying part", "key sk-pr...mnop", blank, "key sk-pr...mnop", 16)

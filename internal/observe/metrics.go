@@ -9,23 +9,11 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 )
 
-// seconds are the histograms' buckets: from a cached answer to the longest a model thinks.
-var seconds = []float64{0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
-
-// labelNames are the labels of everything that is counted of traffic.
-var labelNames = []string{"gateway", "route", "backend", "cluster", "namespace", "service_account"}
-
 // metrics counts. An exchange is counted under its last backend, an attempt under its own.
 type metrics struct {
-	requests, attempts, denials, reports *prometheus.CounterVec
-	bytesIn, bytesOut                    *prometheus.CounterVec
-	duration, firstByte                  *prometheus.HistogramVec
-	applied, rejected                    prometheus.Counter
-	rules                                prometheus.Gauge
-
-	known     *cache[labels, *series] // label sets as they are
-	anonymous *cache[labels, *series] // once known is full: those without the client
-	rest      func() *series          // once anonymous is full
+	traffic           *traffic
+	applied, rejected prometheus.Counter
+	rules             prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer, maxSeries int, version string, connections func() int64) (*metrics, error) {
@@ -36,23 +24,16 @@ func newMetrics(r prometheus.Registerer, maxSeries int, version string, connecti
 		Name: "ebbgate_build_info", Help: "1; the version is a label.",
 	}, []string{"version"})
 	m := &metrics{
-		requests:  counter("requests_total", "Requests, by status and by the reason of our own answers.", "code", "reason"),
-		attempts:  counter("attempts_total", "Attempts at backends, by why they failed.", "reason"),
-		denials:   counter("denied_total", "Denials: as many as the audit log has lines of event denied.", "policy_kind", "reason"),
-		reports:   counter("would_deny_total", "What policies in mode Report would have denied.", "policy_kind", "reason"),
-		bytesIn:   counter("request_bytes_total", "Bytes of request bodies read from clients."),
-		bytesOut:  counter("response_bytes_total", "Bytes of response bodies written to clients."),
-		duration:  histogram("request_duration_seconds", "From a request's start to its end."),
-		firstByte: histogram("request_first_byte_seconds", "From a request's start to the end of its response's head."),
-		applied:   reloads.WithLabelValues("applied"),
-		rejected:  reloads.WithLabelValues("rejected"),
+		traffic:  newTraffic(maxSeries),
+		applied:  reloads.WithLabelValues("applied"),
+		rejected: reloads.WithLabelValues("rejected"),
 		rules: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ebbgate_plan_rules", Help: "Rules of the plan that is served.",
 		}),
 	}
 	build.WithLabelValues(labelValue(version)).Set(1)
 	all := []prometheus.Collector{
-		m.requests, m.attempts, m.denials, m.reports, m.bytesIn, m.bytesOut, m.duration, m.firstByte, m.rules, reloads, build,
+		m.traffic, m.rules, reloads, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
 	if connections != nil {
@@ -65,22 +46,7 @@ func newMetrics(r prometheus.Registerer, maxSeries int, version string, connecti
 			return nil, fmt.Errorf("register metric: %w", err)
 		}
 	}
-	m.bound(maxSeries)
 	return m, nil
-}
-
-func counter(name, help string, more ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "ebbgate", Name: name, Help: help}, withLabels(more))
-}
-
-func histogram(name, help string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: "ebbgate", Name: name, Help: help, Buckets: seconds,
-	}, labelNames)
-}
-
-func withLabels(more []string) []string {
-	return append(labelNames[:len(labelNames):len(labelNames)], more...)
 }
 
 func droppedCounter(s *stream) prometheus.Collector {
@@ -92,20 +58,26 @@ func droppedCounter(s *stream) prometheus.Collector {
 
 // count counts an exchange that is over.
 func (m *metrics) count(x *exchange.Exchange) {
+	t := m.traffic.table
 	s := m.series(x, x.Backend)
 	var reason exchange.Reason
 	if x.Refusal != nil {
 		reason = x.Refusal.Reason
 	}
-	s.requests.inc(outcome{status(x), reason})
-	s.duration.Observe(max(x.Duration, 0).Seconds())
+	t.count(&s.requests, variant{status: status(x), reason: reason})
+	s.duration.observe(max(x.Duration, 0))
 	if x.FirstByte > 0 {
-		s.firstByte.Observe(x.FirstByte.Seconds())
+		s.firstByte.observe(x.FirstByte)
 	}
-	s.bytesIn.Add(float64(max(x.BytesIn, 0)))
-	s.bytesOut.Add(float64(max(x.BytesOut, 0)))
+	if x.BytesIn > 0 {
+		s.bytesIn.Add(x.BytesIn)
+	}
+	if x.BytesOut > 0 {
+		s.bytesOut.Add(x.BytesOut)
+	}
 	for i := range x.Reported {
-		s.reports.inc(judgement{policyKind(x.Reported[i].Policy), x.Reported[i].Reason})
+		r := &x.Reported[i]
+		t.count(&s.reports, variant{kind: policyKind(r.Policy), reason: r.Reason})
 	}
 	for i := range x.Attempts {
 		a := &x.Attempts[i]
@@ -113,12 +85,18 @@ func (m *metrics) count(x *exchange.Exchange) {
 		if a.Backend != x.Backend {
 			of = m.series(x, a.Backend)
 		}
-		of.attempts.inc(a.Reason)
+		t.count(&of.attempts, variant{reason: a.Reason})
 		if attemptDenied(x, i) {
-			of.denials.inc(judgement{"", a.Reason})
+			t.count(&of.denials, variant{reason: a.Reason})
 		}
 	}
 	if refusalDenied(x) {
-		s.denials.inc(judgement{policyKind(x.Refusal.Policy), reason})
+		t.count(&s.denials, variant{kind: policyKind(x.Refusal.Policy), reason: reason})
 	}
+}
+
+// series are the counters of the exchange at the backend.
+func (m *metrics) series(x *exchange.Exchange, backend string) *series {
+	c := &x.Client
+	return m.traffic.get(labels{x.Gateway, x.Route, backend, c.Cluster, c.Namespace, c.ServiceAccount})
 }

@@ -143,18 +143,3 @@ func TestHostileLabels(t *testing.T) {
 		t.Error("label neither mended nor cut")
 	}
 }
-
-func TestCacheFindsEveryEntry(t *testing.T) {
-	built := 0
-	c := newCache(100, func(k int) (int, *int) { built++; return k, &k })
-	for range 3 {
-		for k := range 100 {
-			if v, ok := c.get(k); !ok || *v != k {
-				t.Fatalf("entry %d: %v", k, ok)
-			}
-		}
-	}
-	if _, ok := c.get(100); ok || built != 100 || len(*c.published.Load()) != 100 {
-		t.Errorf("%d built and %d published, want 100", built, len(*c.published.Load()))
-	}
-}

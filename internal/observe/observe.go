@@ -70,7 +70,7 @@ type Config struct {
 	MaxSeries   int          // bound of label sets in metrics; 0: 2,000; at least 3
 	Connections func() int64 // open downstream connections, for the gauge; nil: no gauge
 
-	AccessBuffer  int           // bytes of lines that may wait for a slow writer; 0: 4 MiB
+	AccessBuffer  int           // bytes of lines that may wait for a slow writer, which holds an eighth more; 0: 4 MiB
 	AuditBuffer   int           // the same for the audit log; 0: 4 MiB
 	AuditPatience time.Duration // how long an exchange's end waits for room in the audit log before its lines are dropped; 0: 250 ms
 }
@@ -147,6 +147,15 @@ func (o *Observer) End(x *exchange.Exchange) {
 
 // Registerer is where other parts of the process add metrics of their own.
 func (o *Observer) Registerer() prometheus.Registerer { return o.registry }
+
+// Retain tells which label sets are still served: keep is asked for each combination of gateway, route and backend that
+// traffic was counted of, in the words of Exchange. Route and backend are empty where a request matched none or reached
+// none; what keep says of such a one goes too. A label set that is not kept is forgotten once it has been unused for ten
+// minutes, at a scrape or at the next Retain; the others' counters stay as they are. keep is called under a lock and must
+// not count.
+func (o *Observer) Retain(keep func(gateway, route, backend string) bool) {
+	o.metrics.traffic.retain(keep, time.Now())
+}
 
 // PlanApplied counts a reload that is in force, with the rules it serves.
 func (o *Observer) PlanApplied(rules int) {

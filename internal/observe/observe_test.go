@@ -173,7 +173,7 @@ func TestEndKeepsNothing(t *testing.T) {
 	x := &exchange.Exchange{
 		Client:  exchange.Client{Namespace: text(16, 20)},
 		Request: exchange.Request{Method: text(0, 3), Authority: text(3, 11), Path: text(11, 16)},
-		Refusal: exchange.Refuse(exchange.RouteNotFound, ""),
+		Refusal: &exchange.Refusal{Reason: exchange.RouteNotFound, Policy: text(16, 20)},
 	}
 	o.End(x)
 	copy(memory, bytes.Repeat([]byte("X"), len(memory)))
@@ -186,7 +186,7 @@ func TestEndKeepsNothing(t *testing.T) {
 			t.Errorf("log line changed with the buffer: %s", line)
 		}
 	}
-	if page := scrape(t, o); !strings.Contains(page, `namespace="team"`) || strings.Contains(page, "XXXX") {
+	if page := scrape(t, o); !strings.Contains(page, `namespace="team",policy_kind="team"`) || strings.Contains(page, "XXXX") {
 		t.Error("a label changed with the buffer")
 	}
 }

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	shards     = 8        // buffers of a stream; a power of two
-	flushAt    = 32 << 10 // a shard this full is written before its time
-	writeSize  = 64 << 10 // bytes of one write, about
-	bufferKept = 64 << 10 // a buffer that grew beyond while the writer was slow is given back
-	warnEvery  = time.Minute
+	shards    = 8        // of a stream; a power of two
+	flushAt   = 32 << 10 // a shard this full is written before its time, and by itself
+	writeSize = 64 << 10 // bytes of one write of several shards, at most
+	quiet     = 64       // shards in a row that use little of a large buffer, before such are given back
+	warnEvery = time.Minute
 )
 
 type streamConfig struct {
@@ -47,8 +47,12 @@ type stream struct {
 	failure atomic.Pointer[error] // of the last write that did not work
 	alarm   chan struct{}
 
-	out  []byte // what is being written; the writing goroutine's own
-	torn bool   // the last write ended within a line
+	// The writing goroutine's own. The buffers go round: each shard gets the one that the shard before it was relieved
+	// of, so that a stream has one more of them than it has shards, whatever the flood, and grows none anew.
+	spare  []byte
+	joined []byte // short takes, to be written at once
+	idle   int    // shards in a row that used little of a large buffer
+	torn   bool   // the last write ended within a line
 }
 
 type shard struct {
@@ -151,30 +155,56 @@ func (s *stream) run() {
 	}
 }
 
-// drain writes what the shards hold, in as few writes as writeSize allows, and closes them if it is the last.
+// drain writes what the shards hold, in few writes, and closes them if it is the last.
 func (s *stream) drain(last bool) {
 	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		s.out = append(s.out, sh.buf...)
-		sh.buf = emptied(sh.buf)
-		sh.closed = last
-		if sh.room != nil {
-			close(sh.room)
-			sh.room = nil
+		lines := s.shards[i].take(s.spare, last)
+		if len(lines) >= flushAt {
+			s.emit(lines)
+		} else {
+			if len(s.joined)+len(lines) > writeSize {
+				s.emit(s.joined)
+				s.joined = s.joined[:0]
+			}
+			s.joined = append(s.joined, lines...)
 		}
-		sh.mu.Unlock()
-		if len(s.out) >= writeSize {
-			s.emit()
-		}
+		s.spare = s.reuse(lines)
 	}
-	s.emit()
+	s.emit(s.joined)
+	s.joined = s.joined[:0]
 }
 
-// emit writes s.out. Lines that a failing writer did not take are lost and counted; the line it was torn in is ended
+// take swaps the shard's buffer for an empty one, so that nobody waits for more than the swap.
+func (sh *shard) take(empty []byte, last bool) []byte {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	lines := sh.buf
+	sh.buf, sh.closed = empty, last
+	if sh.room != nil {
+		close(sh.room)
+		sh.room = nil
+	}
+	return lines
+}
+
+// reuse is the buffer, emptied for the next shard; none where it is large and has not been needed for a while.
+func (s *stream) reuse(b []byte) []byte {
+	switch {
+	case cap(b) <= writeSize:
+	case len(b) > cap(b)/8:
+		s.idle = 0
+	case s.idle < quiet:
+		s.idle++
+	default:
+		return nil
+	}
+	return b[:0]
+}
+
+// emit writes lines. Those that a failing writer did not take are lost and counted; the line it was torn in is ended
 // before the next, so that it spoils no other.
-func (s *stream) emit() {
-	if len(s.out) == 0 {
+func (s *stream) emit(lines []byte) {
+	if len(lines) == 0 {
 		return
 	}
 	written, err := 0, error(nil)
@@ -183,27 +213,19 @@ func (s *stream) emit() {
 	}
 	if err == nil {
 		s.torn = false
-		written, err = s.writer.Write(s.out)
+		written, err = s.writer.Write(lines)
 	}
-	written = min(max(written, 0), len(s.out))
-	if err == nil && written < len(s.out) {
+	written = min(max(written, 0), len(lines))
+	if err == nil && written < len(lines) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		s.torn = s.torn || written > 0 && s.out[written-1] != '\n'
+		s.torn = s.torn || written > 0 && lines[written-1] != '\n'
 		s.failure.Store(&err)
-		s.drop(int64(bytes.Count(s.out[written:], []byte{'\n'})))
+		s.drop(int64(bytes.Count(lines[written:], []byte{'\n'})))
 	} else {
 		s.stalled.Store(false)
 	}
-	s.out = emptied(s.out)
-}
-
-func emptied(b []byte) []byte {
-	if cap(b) > 2*bufferKept {
-		return nil
-	}
-	return b[:0]
 }
 
 // warn says that lines were dropped, once a minute at most. It is a goroutine of its own because the logger may write

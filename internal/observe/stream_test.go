@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -238,4 +239,48 @@ func TestStreamDropsALineThatNeverFits(t *testing.T) {
 			t.Error("not dropped")
 		}
 	})
+}
+
+// TestStreamReusesBuffers floods a stream and leaves it alone then: the flood grows no buffer anew, and the quiet gives
+// the large ones back.
+func TestStreamReusesBuffers(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	s := startStream(streamConfig{writer: io.Discard, every: time.Hour, bound: 16 << 20})
+	defer closeStream(t, s)
+	line := []byte(strings.Repeat("x", 999) + "\n")
+	for i := range s.shards { // more than the flood's share, which is random
+		s.shards[i].buf = make([]byte, 0, 512<<10)
+	}
+	s.spare = make([]byte, 0, 512<<10)
+	flood := func(lines int) {
+		for range lines {
+			s.write(line)
+		}
+		if err := s.flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flood(2000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 20 {
+		flood(2000)
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
+		t.Errorf("%d bytes allocated for %d of lines", grown, 20*2000*len(line))
+	}
+	for range 2 * (quiet + shards) {
+		flood(1)
+	}
+	for i := range s.shards {
+		if n := cap(s.shards[i].buf); n > writeSize {
+			t.Errorf("shard %d keeps a buffer of %d bytes in quiet times", i, n)
+		}
+	}
+	if s.dropped.Load() != 0 {
+		t.Errorf("%d lines dropped", s.dropped.Load())
+	}
 }

@@ -132,7 +132,23 @@ func (g *gateway) apply(ctx context.Context, s *source.Snapshot, problems []prob
 	g.tell(slices.Concat(problems, result.Problems))
 	err := g.proxy.Update(ctx, result.Plan)
 	g.observer.PlanApplied(len(result.Plan.Rules))
+	g.observer.Retain(present(result.Plan))
 	return err
+}
+
+// present tells whether a plan has what a metric's labels name; a label is empty where a request came to none.
+func present(p *plan.Plan) func(gateway, route, backend string) bool {
+	names := map[string]bool{"": true}
+	for _, g := range p.Gateways {
+		names[g.Name] = true
+	}
+	for _, r := range p.Rules {
+		names[r.Route] = true
+	}
+	for _, b := range p.Backends {
+		names[b.Name] = true
+	}
+	return func(gateway, route, backend string) bool { return names[gateway] && names[route] && names[backend] }
 }
 
 func (g *gateway) tell(problems []problem.Problem) {
