@@ -15,7 +15,6 @@ type Graph struct {
 	nodes []node
 	// changed are the reads that would now see something else: of this commit.
 	changed map[read]struct{}
-	sources int
 }
 
 type node interface {

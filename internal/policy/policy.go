@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
@@ -38,6 +39,10 @@ type Kind struct {
 	// Effective says why an accepted policy can have no effect on a target; empty where it has one. The target is nil
 	// where it is no backend. May be nil.
 	Effective func(config any, target *plan.Backend) string
+
+	// Unresolved is the reason of refusals while a policy of the kind refers to what is not there; empty for
+	// configuration_invalid.
+	Unresolved exchange.Reason
 
 	// Restrict builds the stage of one policy's restrictions. Every policy of the chain has its own and all must pass:
 	// thus denials unite, allow-lists intersect and the stricter number wins. nil where the kind has no restrictions or

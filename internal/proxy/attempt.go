@@ -196,6 +196,9 @@ func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt) *
 	if err == nil {
 		j.up, err = j.server.dialer.Get(ctx, target)
 	}
+	if c.chain.Reports() {
+		j.x.Reported = exchange.NotesOf(ctx).Take(j.x.Reported)
+	}
 	if err != nil {
 		return j.unreached(err, a)
 	}
@@ -223,7 +226,7 @@ func (j *journey) respond(c *candidate) {
 func (j *journey) rejected(refusal *exchange.Refusal) {
 	j.reuse = false
 	if body := j.x.Response.Body; body != nil && refusal.Redact != nil {
-		const bound = 4 << 10
+		const bound = 8 << 10 // twice what is logged, so that no secret is cut before it is blanked
 		start, _ := io.ReadAll(io.LimitReader(body, bound))
 		j.server.config.Observer.AuditBody(j.x, start, refusal.Redact)
 	}

@@ -72,7 +72,7 @@ func (r *recorder) last(t *testing.T) ended {
 	t.Helper()
 	select {
 	case <-r.more:
-	case <-t.Context().Done():
+	case <-time.After(10 * time.Second):
 		t.Fatal("no exchange ended")
 	}
 	r.mu.Lock()
@@ -241,7 +241,7 @@ func TestBodiesOfEveryFraming(t *testing.T) {
 		}
 		res, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("size %d chunked %t: %v; logged %+v", size, chunked, err, r.seen.last(t))
 		}
 		defer res.Body.Close()
 		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != 200 {

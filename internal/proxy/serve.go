@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
-	"github.com/ebbgate/ebbgate/internal/proxy/engine"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
 )
@@ -211,14 +209,4 @@ func (s *Server) Broken(c *accept.Conn, peer *http1.Error) {
 	}
 	j.refuse(refusal)
 	j.end()
-}
-
-var errTooLarge = errors.New("body larger than its bound")
-
-// chainOf is the chain that judges a picked candidate; the rule's where none was picked.
-func (j *journey) chainOf(c *candidate) *engine.Chain {
-	if c != nil && c.chain != nil {
-		return c.chain
-	}
-	return j.rule.chain
 }

@@ -5,6 +5,7 @@
 package credential
 
 import (
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/clients"
@@ -58,10 +59,11 @@ type ClientCredential struct {
 // Kind describes CredentialInjector.
 func Kind() *policy.Kind {
 	return &policy.Kind{
-		Name:      "CredentialInjector",
-		Attach:    []plan.TargetKind{plan.TargetBackend},
-		Config:    func() any { return new(Config) },
-		Translate: translate,
-		Apply:     apply,
+		Name:       "CredentialInjector",
+		Attach:     []plan.TargetKind{plan.TargetBackend},
+		Config:     func() any { return new(Config) },
+		Unresolved: exchange.CredentialUnavailable,
+		Translate:  translate,
+		Apply:      apply,
 	}
 }

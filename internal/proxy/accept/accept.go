@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,6 +170,18 @@ func (s *Set) accept(so *socket) {
 	}
 }
 
+// survive keeps a mistake of ours in one exchange from ending everybody else's. A panic's own words may quote what a
+// request held: only those of the runtime are logged.
+func (s *Set) survive() {
+	switch p := recover().(type) {
+	case nil:
+	case runtime.Error:
+		s.config.Logger.Error("panic in an exchange", "panic", p.Error(), "stack", string(debug.Stack()))
+	default:
+		s.config.Logger.Error("panic in an exchange", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	}
+}
+
 func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 	config, ok := s.config.Handler.TLS(so.address)
 	if !ok || s.draining.Load() {
@@ -181,6 +195,7 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 	}
 	c := newConn(s, so.address, tcp, raw)
 	defer c.close()
+	defer s.survive()
 	if config != nil && !c.handshake(config) {
 		return
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
@@ -30,25 +32,29 @@ type Conn struct {
 	Secure bool   // over TLS
 	Served any    // what the handler remembers of the connection
 
-	set    *Set
-	tcp    *net.TCPConn
-	net    net.Conn // tcp, or TLS over it
-	reader *http1.Reader
-	ctx    context.Context //nolint:containedctx // the connection's life is the context's
-	cancel context.CancelFunc
-	writer writer
-	path   []byte // room for normalised paths
-	id     [32]byte
-	idle   bool // no byte of the next request has come
-	last   bool // no exchange after this one
+	set      *Set
+	tcp      *net.TCPConn
+	raw      syscall.RawConn
+	readable func(fd uintptr) bool // arrived, as a value made once
+	looked   bool
+	net      net.Conn // tcp, or TLS over it
+	reader   *http1.Reader
+	ctx      context.Context //nolint:containedctx // the connection's life is the context's
+	cancel   context.CancelFunc
+	writer   writer
+	path     []byte // room for normalised paths
+	id       [32]byte
+	idle     bool // no byte of the next request has come
+	last     bool // no exchange after this one
 }
 
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
 
 func newConn(s *Set, socket string, tcp *net.TCPConn, raw syscall.RawConn) *Conn {
-	c := &Conn{set: s, Socket: socket, tcp: tcp, net: tcp}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c := &Conn{set: s, Socket: socket, tcp: tcp, net: tcp, raw: raw}
+	c.readable = c.arrived
+	c.ctx, c.cancel = context.WithCancel(exchange.WithNotes(context.Background()))
 	c.X.Client.Address = peer(tcp)
 	c.Watch = s.config.Sweeper.Add(raw, c.ended)
 	c.reader = http1.NewReader(source{c}, s.config.Limits)
@@ -121,6 +127,7 @@ func (c *Conn) read() bool {
 		if c.set.draining.Load() {
 			return false
 		}
+		c.await()
 	} else {
 		c.Watch.Arm(watch.HeadTimeout, headTimeout)
 	}
@@ -144,6 +151,25 @@ func (c *Conn) read() bool {
 		c.linger()
 	}
 	return false
+}
+
+// await returns when the client has sent something, or left, so that an idle connection holds no buffer. TLS may have
+// read ahead of what it gave us: there the read itself waits.
+func (c *Conn) await() {
+	if c.looked = false; !c.Secure {
+		_ = c.raw.Read(c.readable) // what is wrong with the connection, the read that follows says
+	}
+}
+
+// arrived looks at the socket once, and is called again when the poller has seen something there.
+func (c *Conn) arrived(fd uintptr) bool {
+	if c.looked {
+		return true
+	}
+	c.looked = true
+	var b [1]byte
+	_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a file descriptor fits
+	return err != unix.EAGAIN                                                  //nolint:errorlint // a system call gives an Errno itself
 }
 
 // clean leaves of the head what is the request's own: hop-by-hop fields are gone and the path is normal.

@@ -133,7 +133,7 @@ func (b *Build) build(in []attached) *Chain {
 				continue
 			}
 			if a.policy.Fault != nil {
-				chain.fail(broken(a.policy, a.policy.Fault.Message))
+				chain.fail(broken(kind, a.policy, a.policy.Fault.Message))
 				continue
 			}
 			if !a.conflicted {
@@ -163,7 +163,7 @@ func (b *Build) restrict(chain *Chain, kind *policy.Kind, p *plan.Policy) {
 	})
 	switch {
 	case s.err != nil:
-		chain.fail(broken(p, s.err.Error()))
+		chain.fail(broken(kind, p, s.err.Error()))
 	case s.value != nil:
 		chain.add(p.Name, p.Report, s.value)
 	}
@@ -186,7 +186,7 @@ func (b *Build) apply(chain *Chain, kind *policy.Kind, inForce []*plan.Policy) {
 	})
 	switch {
 	case s.err != nil && name != "":
-		chain.fail(broken(inForce[len(inForce)-1], s.err.Error()))
+		chain.fail(broken(kind, inForce[len(inForce)-1], s.err.Error()))
 	case s.err != nil:
 		chain.fail(exchange.Refuse(exchange.Internal, "the defaults of "+kind.Name+" cannot be in force"))
 	case s.value != nil:

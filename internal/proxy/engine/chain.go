@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"strings"
@@ -17,6 +18,7 @@ import (
 type Chain struct {
 	Settings policy.Settings
 
+	reports   bool              // a policy of the chain is in mode Report
 	fault     *exchange.Refusal // a policy of the chain is broken: what it protects fails closed
 	request   []bound[policy.RequestStage]
 	body      []bound[policy.BodyStage]
@@ -36,6 +38,7 @@ type bound[S any] struct {
 }
 
 func (c *Chain) add(name string, report bool, stage any) {
+	c.reports = c.reports || report
 	if s, ok := stage.(policy.RequestStage); ok {
 		c.request = append(c.request, bound[policy.RequestStage]{name, report, s})
 	}
@@ -66,8 +69,8 @@ func (c *Chain) add(name string, report bool, stage any) {
 }
 
 // judge runs one step: the first refusal that is enforced, with its policy's name. What a policy in mode Report would
-// have refused is noted on the exchange (which is nil where none is at hand) and let pass.
-func judge[S any](x *exchange.Exchange, stages []bound[S], run func(S) *exchange.Refusal) *exchange.Refusal {
+// have refused is noted and let pass: on the exchange, or where that is in other hands (x is nil) in ctx's notes.
+func judge[S any](ctx context.Context, x *exchange.Exchange, stages []bound[S], run func(S) *exchange.Refusal) *exchange.Refusal {
 	for i := range stages {
 		refusal := run(stages[i].stage)
 		if refusal == nil {
@@ -79,12 +82,17 @@ func judge[S any](x *exchange.Exchange, stages []bound[S], run func(S) *exchange
 		if !stages[i].report {
 			return refusal
 		}
-		if x != nil {
+		if x == nil {
+			exchange.NotesOf(ctx).Add(*refusal)
+		} else {
 			x.Reported = append(x.Reported, *refusal)
 		}
 	}
 	return nil
 }
+
+// Reports tells whether any policy of the chain is in mode Report.
+func (c *Chain) Reports() bool { return c.reports }
 
 // Fault is set where a policy of the chain cannot be in force.
 func (c *Chain) Fault() *exchange.Refusal { return c.fault }
@@ -94,7 +102,7 @@ func (c *Chain) Request(ctx context.Context, x *exchange.Exchange) *exchange.Ref
 	if len(c.request) == 0 {
 		return nil
 	}
-	return judge(x, c.request, func(s policy.RequestStage) *exchange.Refusal { return s.Request(ctx, x) })
+	return judge(ctx, x, c.request, func(s policy.RequestStage) *exchange.Refusal { return s.Request(ctx, x) })
 }
 
 // BodyNeed is what the Body step has to see: the greatest number of bytes, and whether any stage wants the whole body.
@@ -108,7 +116,7 @@ func (c *Chain) BodyNeed() (bytes int64, whole bool) {
 
 // Body runs the Body step.
 func (c *Chain) Body(ctx context.Context, x *exchange.Exchange, body []byte) *exchange.Refusal {
-	return judge(x, c.body, func(s policy.BodyStage) *exchange.Refusal { return s.Body(ctx, x, body) })
+	return judge(ctx, x, c.body, func(s policy.BodyStage) *exchange.Refusal { return s.Body(ctx, x, body) })
 }
 
 // Candidate runs the Candidate step.
@@ -116,7 +124,7 @@ func (c *Chain) Candidate(ctx context.Context, x *exchange.Exchange, candidate *
 	if len(c.candidate) == 0 {
 		return nil
 	}
-	return judge(x, c.candidate, func(s policy.CandidateStage) *exchange.Refusal { return s.Candidate(ctx, x, candidate) })
+	return judge(ctx, x, c.candidate, func(s policy.CandidateStage) *exchange.Refusal { return s.Candidate(ctx, x, candidate) })
 }
 
 // Attempt runs the Attempt step.
@@ -124,17 +132,17 @@ func (c *Chain) Attempt(ctx context.Context, x *exchange.Exchange, candidate *po
 	if len(c.attempt) == 0 {
 		return nil
 	}
-	return judge(x, c.attempt, func(s policy.AttemptStage) *exchange.Refusal { return s.Attempt(ctx, x, candidate, a) })
+	return judge(ctx, x, c.attempt, func(s policy.AttemptStage) *exchange.Refusal { return s.Attempt(ctx, x, candidate, a) })
 }
 
 // Address runs the Address step. It is a policy.AddressStage, for dial.
 func (c *Chain) Address(ctx context.Context, check *policy.AddressCheck) *exchange.Refusal {
-	return judge(nil, c.address, func(s policy.AddressStage) *exchange.Refusal { return s.Address(ctx, check) })
+	return judge(ctx, nil, c.address, func(s policy.AddressStage) *exchange.Refusal { return s.Address(ctx, check) })
 }
 
 // Handshake runs the Handshake step. It is a policy.HandshakeStage, for dial.
 func (c *Chain) Handshake(ctx context.Context, b *plan.Backend, state *tls.ConnectionState) *exchange.Refusal {
-	return judge(nil, c.handshake, func(s policy.HandshakeStage) *exchange.Refusal { return s.Handshake(ctx, b, state) })
+	return judge(ctx, nil, c.handshake, func(s policy.HandshakeStage) *exchange.Refusal { return s.Handshake(ctx, b, state) })
 }
 
 // Response runs the Response step.
@@ -142,7 +150,7 @@ func (c *Chain) Response(ctx context.Context, x *exchange.Exchange, candidate *p
 	if len(c.response) == 0 {
 		return nil
 	}
-	return judge(x, c.response, func(s policy.ResponseStage) *exchange.Refusal { return s.Response(ctx, x, candidate, a) })
+	return judge(ctx, x, c.response, func(s policy.ResponseStage) *exchange.Refusal { return s.Response(ctx, x, candidate, a) })
 }
 
 // End runs the End step.
@@ -153,8 +161,8 @@ func (c *Chain) End(x *exchange.Exchange) {
 }
 
 // broken is the refusal for what a policy protects while the policy itself cannot be in force.
-func broken(p *plan.Policy, why string) *exchange.Refusal {
-	refusal := exchange.Refuse(exchange.ConfigurationInvalid, "the policy "+p.Name+" cannot be in force: "+strings.TrimSuffix(why, "."))
+func broken(kind *policy.Kind, p *plan.Policy, why string) *exchange.Refusal {
+	refusal := exchange.Refuse(cmp.Or(kind.Unresolved, exchange.ConfigurationInvalid), "the policy "+p.Name+" cannot be in force: "+strings.TrimSuffix(why, "."))
 	refusal.Policy = p.Name
 	return refusal
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
@@ -14,7 +15,11 @@ import (
 // ErrRequestBody is a request body that the client did not send to its end, or that broke the rules.
 var ErrRequestBody = errors.New("request body")
 
-const uploadRoom = 16 << 10
+const (
+	uploadRoom = 16 << 10
+	lastWrite  = time.Second            // for the end of a body to go out, once the answer is complete
+	lastRead   = 100 * time.Millisecond // for it to come in
+)
 
 var uploadRooms = sync.Pool{New: func() any {
 	b := make([]byte, http1.ChunkBefore+uploadRoom+http1.ChunkAfter)
@@ -25,6 +30,7 @@ var uploadRooms = sync.Pool{New: func() any {
 type upload struct {
 	done   chan struct{}
 	sent   int64       // body bytes read from the client; after done
+	read   atomic.Bool // the client's body has been read to its end
 	cut    atomic.Bool // the client's body could not be read
 	broken error       // why; once cut is set
 	whole  bool        // the body went out to its end; after done
@@ -50,6 +56,9 @@ func (u *upload) run(c *Call, framing http1.Framing) {
 			u.cut.Store(true)
 			_ = c.Up.Raw().Close() // so that nobody takes what was sent for a whole request
 			return
+		}
+		if err != nil {
+			u.read.Store(true)
 		}
 		out := data[:n]
 		if framing == http1.Chunks {
@@ -87,10 +96,20 @@ func (u *upload) stop(c *Call) bool {
 	if u == nil {
 		return true
 	}
+	grace := lastRead
+	if u.read.Load() {
+		grace = lastWrite
+	}
+	select { // most likely it is at its end, and the client's connection need not suffer for it
+	case <-u.done:
+	case <-time.After(grace):
+	}
 	select {
 	case <-u.done:
 	default:
-		c.Client.StopReading()
+		if !u.read.Load() {
+			c.Client.StopReading()
+		}
 		_ = c.Up.Raw().Close()
 		<-u.done
 	}
