@@ -25,8 +25,9 @@ type IPAddress string
 // +kubebuilder:validation:XValidation:rule="!self.matches('(^|[.])(0x[0-9a-f]*|[0-9]+)$')",message="must be a host name, not an IP address"
 type HostPattern string
 
-// AddressRules say which addresses a name may lead to. Link-local and metadata addresses, and loopback on Kubernetes,
-// stay refused whatever is written here.
+// AddressRules say which addresses a name may lead to. Whatever is written here, link-local and special-purpose
+// addresses stay refused, and on Kubernetes loopback. An address of a cloud's metadata service is opened only by a
+// GuardRailsPolicy whose allowPrivate lists that very address, as /32 or /128.
 type AddressRules struct {
 	// AllowPrivate lists the private, loopback or shared (CGNAT) ranges that may be dialled. A range counts only where
 	// the Gateway's GuardRailsPolicy and the Backend's DNSPolicy both list it; standalone with no GuardRailsPolicy the

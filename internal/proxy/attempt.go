@@ -74,6 +74,8 @@ func (j *journey) authority(c *candidate) string {
 		return authority(strings.ToLower(hostOf(j.x.Request.Authority)), c.backend)
 	case j.rule.rewrite != nil && j.rule.rewrite.Hostname != "":
 		return j.rule.rewrite.Hostname
+	case j.x.Request.Authority == "":
+		return c.nameless
 	}
 	return j.x.Request.Authority
 }

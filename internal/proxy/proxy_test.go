@@ -470,6 +470,17 @@ func TestKeepAliveAndPipelining(t *testing.T) {
 	}
 }
 
+func TestHTTP10WithoutHost(t *testing.T) {
+	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Body(10)})
+	r := newRig(t, nil, service("far", far.Addr()))
+	if answer := r.raw("GET /0 HTTP/1.0\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+		t.Errorf("%.100q", answer)
+	}
+	if got, err := far.WaitRequest(t.Context(), 1); err != nil || got.Host != "far.t.svc" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestExpectContinue(t *testing.T) {
 	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Echo()})
 	r := newRig(t, nil, service("far", far.Addr()))

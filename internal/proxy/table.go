@@ -71,6 +71,7 @@ type candidate struct {
 	filters   filters
 	target    *dial.Target
 	authority string // Host sent; empty: the client's
+	nameless  string // Host sent where the client (HTTP/1.0) named none
 	wildcard  bool
 }
 
@@ -243,6 +244,7 @@ func (b *builder) candidate(scope engine.Scope, ref *plan.RuleBackend) *candidat
 	if !c.wildcard {
 		c.authority = authority(backend.Hostname, backend)
 	}
+	c.nameless = inCluster(backend.Name)
 	if backend.Fault != nil {
 		c.fault = exchange.Refuse(exchange.BackendInvalid, backend.Fault.Message)
 		return c
@@ -267,6 +269,14 @@ func authority(hostname string, b *plan.Backend) string {
 		return hostname
 	}
 	return hostname + ":" + strconv.Itoa(b.Port)
+}
+
+// inCluster is the name of a Service within its cluster.
+func inCluster(backend string) string {
+	_, rest, _ := strings.Cut(backend, "/")
+	namespace, rest, _ := strings.Cut(rest, "/")
+	name, _, _ := strings.Cut(rest, ":")
+	return name + "." + namespace + ".svc"
 }
 
 func (b *builder) upstreamTLS(backend *plan.Backend) (*dial.TLS, error) {

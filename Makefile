@@ -1,0 +1,45 @@
+# Every target is one line of `make help`. What a target needs beyond Go it installs or names: see test/install.sh.
+
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+POISONED := ./internal/http1 ./internal/proxy/... ./test/...
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint fuzz bench generate check-generated
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the command into bin/ebbgate
+	go build -o bin/ebbgate ./cmd/ebbgate
+
+run: build ## build and serve the quickstart, with a provider of its own: no key needed
+	bin/ebbgate run --quickstart
+
+# The second run overwrites released buffers, and is without the race detector so that tests of allocations run too.
+test: ## vet and test everything (installs what the tests need, or says what to install)
+	bash test/install.sh
+	go vet ./...
+	go test -race -timeout 15m ./...
+	go test -tags poison -timeout 10m $(POISONED)
+
+lint: ## check formatting and module sums, and run the linters of .golangci.yml
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*' -not -path '*/testdata/*')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	go mod verify
+	go run $(LINT) run ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (60s) each
+	FUZZTIME=$(FUZZTIME) bash test/fuzz.sh
+
+bench: ## measure against nginx and HAProxy (ROUNDS, SECONDS: rounds and seconds a round)
+	bash test/install.sh
+	ROUND_SECONDS=$(SECONDS) bash test/bench/run.sh
+
+generate: ## regenerate deep copies, CRDs and third-party notices
+	deploy/crds/generate.sh
+	go run ./deploy/notices
+
+check-generated: ## fail where generated files are stale
+	deploy/crds/generate.sh --check
+	go run ./deploy/notices -check
