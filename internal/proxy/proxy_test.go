@@ -380,7 +380,7 @@ func TestFaultsOfTheFarSide(t *testing.T) {
 	f(upstream.ResetAfterHead, "GET", 502, exchange.UpstreamReset)
 	f(upstream.ResetAfterHead, "POST", 504, exchange.OutcomeUnknown)
 	f(upstream.Garbage, "GET", 502, exchange.UpstreamInvalid)
-	f(upstream.CutBody, "GET", 200, exchange.UpstreamReset)
+	f(upstream.CutBody, "GET", 502, exchange.UpstreamReset) // small enough to be seen cut before it is begun
 	f(upstream.CutChunked, "GET", 200, exchange.UpstreamReset)
 }
 
@@ -397,7 +397,7 @@ func TestACutAnswerIsNeverWhole(t *testing.T) {
 			continue // reset before the head was read: visible enough
 		}
 		defer res.Body.Close()
-		if got, err := io.ReadAll(res.Body); err == nil {
+		if got, err := io.ReadAll(res.Body); err == nil && res.StatusCode == 200 {
 			t.Errorf("%v: %d bytes read as a whole answer", kind, len(got))
 		}
 	}
@@ -467,6 +467,33 @@ func TestKeepAliveAndPipelining(t *testing.T) {
 	}
 	if far.Connections() != 1 {
 		t.Errorf("%d connections upstream", far.Connections())
+	}
+}
+
+func TestBuiltInRoutesRefuseWebPages(t *testing.T) {
+	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Body(1)})
+	r := newRig(t, nil, service("far", far.Addr()))
+	local := *r.plan.Gateways[0]
+	local.Local = true
+	r.plan.Gateways[0] = &local
+	r.update()
+	f := func(status int, fields ...string) {
+		t.Helper()
+		if res, _ := r.do("POST", "/0", "", fields...); res.StatusCode != status {
+			t.Errorf("%v: %d, want %d", fields, res.StatusCode, status)
+		}
+	}
+	f(200)
+	f(200, "Origin", "http://localhost:3000")
+	f(200, "Origin", "http://127.0.0.1")
+	f(200, "Sec-Fetch-Site", "same-origin")
+	f(403, "Origin", "https://evil.test")
+	f(403, "Origin", "null")
+	f(403, "Origin", "http://localhost.evil.test")
+	f(403, "Origin", "http://localhost", "Origin", "https://evil.test")
+	f(403, "Sec-Fetch-Site", "cross-site")
+	if n := len(far.Requests()); n != 4 {
+		t.Errorf("%d requests left", n)
 	}
 }
 

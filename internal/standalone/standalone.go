@@ -77,7 +77,11 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopPages(servers)) }()
-	if err := g.apply(ctx, snapshot, problems); err != nil {
+	result := g.translate(snapshot, problems)
+	if result == nil {
+		return ErrInvalid
+	}
+	if err := g.apply(ctx, result); err != nil {
 		return err
 	}
 	g.ready.Store(true)
@@ -113,23 +117,37 @@ func (g *gateway) close() error {
 
 // changed takes a new configuration, or keeps the last good one where it cannot be taken.
 func (g *gateway) changed(ctx context.Context, s *source.Snapshot, problems []problem.Problem) {
+	var result *translate.Result
 	if s == nil {
 		g.tell(problems)
+	} else {
+		result = g.translate(s, problems)
+	}
+	if result == nil {
 		g.observer.PlanRejected()
-		g.config.Logger.Error("configuration not taken: the last good one keeps serving", "problems", len(problems))
+		g.config.Logger.Error("configuration not taken: the last good one keeps serving")
 		return
 	}
-	if err := g.apply(ctx, s, problems); err != nil {
+	if err := g.apply(ctx, result); err != nil {
 		g.config.Logger.Error("configuration taken but for what cannot be served", "error", err)
 		return
 	}
 	g.config.Logger.Info("configuration taken", "rules", len(g.proxy.Plan().Rules))
 }
 
-// apply puts a snapshot in force. The error names what of it cannot be served; the rest is.
-func (g *gateway) apply(ctx context.Context, s *source.Snapshot, problems []problem.Problem) error {
+// translate makes the plan of a snapshot; nil where the snapshot holds a kind that this version does not serve, since
+// what is passed over could be what protects the rest.
+func (g *gateway) translate(s *source.Snapshot, problems []problem.Problem) *translate.Result {
 	result := g.translator.Apply(s)
 	g.tell(slices.Concat(problems, result.Problems))
+	if slices.ContainsFunc(result.Problems, func(p problem.Problem) bool { return p.Reason == translate.UnsupportedKind }) {
+		return nil
+	}
+	return result
+}
+
+// apply puts a plan in force. The error names what of it cannot be served; the rest is.
+func (g *gateway) apply(ctx context.Context, result *translate.Result) error {
 	err := g.proxy.Update(ctx, result.Plan)
 	g.observer.PlanApplied(len(result.Plan.Rules))
 	g.observer.Retain(present(result.Plan))

@@ -74,11 +74,14 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 	g.verdicts = derive.NewOrdered(stamp, policies, routes, backends, services, classes, parameters, gateways, others)
 }
 
+// UnsupportedKind is the reason of the problem of an object of a kind that this version does not read.
+const UnsupportedKind = "UnsupportedKind"
+
 // unbuilt says of an object that nothing here reads it: whoever wrote it relies on it.
 func unbuilt(key string) *attach.Verdict {
 	kind, _, _ := strings.Cut(key, "/")
 	problems := attach.Problems{Object: key}
-	problems.Add("", "UnsupportedKind", "kind", kind+" is not supported in this version and has no effect", "remove the object")
+	problems.Add("", UnsupportedKind, "kind", kind+" is not supported in this version and has no effect", "remove the object")
 	return &attach.Verdict{Problems: problems.List}
 }
 

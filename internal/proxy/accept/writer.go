@@ -2,6 +2,7 @@ package accept
 
 import (
 	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ var (
 type writer struct {
 	head    *[]byte
 	room    *[]byte
+	parts   [2][]byte
+	vector  net.Buffers // of parts
 	framing http1.Framing
 	left    int64 // of a counted body
 	begun   bool
@@ -115,6 +118,8 @@ func (c *Conn) Begin(r *exchange.Response, body []byte, whole bool) error {
 		}
 		err = c.write(head)
 		*w.head = head
+	case framing != http1.Chunks && !c.Secure:
+		err = c.writeBoth(head, body)
 	default:
 		if err = c.write(head); err == nil {
 			err = c.sendApart(body, whole)
@@ -212,9 +217,24 @@ func (c *Conn) count(n int64, end bool) error {
 func (c *Conn) Abort() { c.writer.broken, c.last = true, true }
 
 func (c *Conn) write(p []byte) error {
-	if _, err := c.net.Write(p); err != nil {
-		c.writer.broken, c.last = true, true
-		return errors.Join(ErrClient, err)
+	_, err := c.net.Write(p)
+	return c.wrote(err)
+}
+
+// writeBoth writes head and body in one system call, without bringing them together.
+func (c *Conn) writeBoth(head, body []byte) error {
+	w := &c.writer
+	w.parts = [2][]byte{head, body}
+	w.vector = w.parts[:]
+	_, err := w.vector.WriteTo(c.tcp)
+	w.parts = [2][]byte{}
+	return c.wrote(err)
+}
+
+func (c *Conn) wrote(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	c.writer.broken, c.last = true, true
+	return errors.Join(ErrClient, err)
 }

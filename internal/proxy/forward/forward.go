@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -135,6 +136,9 @@ func (c *Call) Copy() error {
 		}
 		return c.Client.End(&res.Trailer)
 	}
+	if res.Length > 0 && res.Length <= int64(len(c.Client.Room())) && !streams(res) {
+		return c.copySmall(c.Client.Room()[:res.Length])
+	}
 	first := 0
 	var err error
 	if res.Length > 0 && len(codec.Buffered()) > 0 { // does not wait
@@ -157,6 +161,20 @@ func (c *Call) Copy() error {
 		}
 	}
 	return c.Client.End(&res.Trailer)
+}
+
+// copySmall writes an answer that one buffer holds once it is there: in one call, and not at all if it breaks off.
+func (c *Call) copySmall(room []byte) error {
+	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
+	if _, err := io.ReadFull(c.X.Response.Body, room); err != nil {
+		return errors.Join(ErrUpstream, err)
+	}
+	return c.Client.Begin(&c.X.Response, room, true)
+}
+
+// streams reports whether an answer's parts matter as they come, whatever length it states.
+func streams(res *exchange.Response) bool {
+	return strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
 }
 
 // Finish ends what still runs and reports whether the upstream connection may carry another exchange.

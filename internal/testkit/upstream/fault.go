@@ -51,7 +51,7 @@ func NewFault(config FaultConfig) (*Fault, error) {
 	if config.Kind < AcceptClose || config.Kind > PlainText {
 		return nil, fmt.Errorf("start fault server: no kind %d", config.Kind)
 	}
-	listener, err := listen()
+	listener, err := listen(anyPort)
 	if err != nil {
 		return nil, err
 	}

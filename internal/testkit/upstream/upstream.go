@@ -11,6 +11,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -25,6 +26,8 @@ import (
 	"time"
 )
 
+const anyPort = "127.0.0.1:0"
+
 const (
 	headTimeout  = time.Minute     // for a handshake and a request head
 	closeTimeout = 5 * time.Second // for handlers to see that their request is over
@@ -32,6 +35,7 @@ const (
 
 // Config is what an upstream is. The zero value answers 200 with an echo, in plain text.
 type Config struct {
+	Address     string             // host and port to listen on; empty: a free port of 127.0.0.1
 	Certificate tls.Certificate    // none: plain HTTP
 	ClientCAs   *x509.CertPool     // set: a client certificate under them is required, unless ClientAuth says otherwise
 	ClientAuth  tls.ClientAuthType // how to ask for one; zero with ClientCAs is RequireAndVerifyClientCert
@@ -50,9 +54,9 @@ type Upstream struct {
 	served      chan struct{} // closed once the accept loop has ended
 }
 
-// New starts an upstream on a free port of 127.0.0.1.
+// New starts an upstream.
 func New(config Config) (*Upstream, error) {
-	listener, err := listen()
+	listener, err := listen(cmp.Or(config.Address, anyPort))
 	if err != nil {
 		return nil, err
 	}
@@ -142,9 +146,9 @@ func hijacked(c net.Conn, state http.ConnState) {
 	}
 }
 
-func listen() (net.Listener, error) {
+func listen(address string) (net.Listener, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
