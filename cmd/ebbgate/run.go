@@ -167,7 +167,7 @@ func (l *logFiles) open(flag, where string) (io.Writer, error) {
 	case "stderr":
 		return os.Stderr, nil
 	}
-	file, err := os.OpenFile(where, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
+	file, err := os.OpenFile(where, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}

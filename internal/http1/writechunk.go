@@ -21,7 +21,7 @@ func FrameChunk(buf []byte, n int) []byte {
 		return nil
 	}
 	start := ChunkBefore - 2 - hexDigits(n)
-	strconv.AppendUint(buf[start:start], uint64(n), 16)
+	strconv.AppendUint(buf[start:start], uint64(n), 16) //nolint:gosec // a length is not negative
 	copy(buf[ChunkBefore-2:], "\r\n")
 	copy(buf[ChunkBefore+n:ChunkBefore+n+ChunkAfter], "\r\n")
 	return buf[start : ChunkBefore+n+ChunkAfter]

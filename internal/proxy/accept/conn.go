@@ -168,8 +168,8 @@ func (c *Conn) arrived(fd uintptr) bool {
 	}
 	c.looked = true
 	var b [1]byte
-	_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a file descriptor fits
-	return err != unix.EAGAIN                                                  //nolint:errorlint // a system call gives an Errno itself
+	_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err != unix.EAGAIN
 }
 
 // clean leaves of the head what is the request's own: hop-by-hop fields are gone and the path is normal.

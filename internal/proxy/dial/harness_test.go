@@ -76,7 +76,7 @@ func (f *far) handle(raw net.Conn, config *tls.Config) {
 	f.mu.Unlock()
 	if config != nil {
 		server := tls.Server(batched, config)
-		if server.Handshake() != nil {
+		if server.HandshakeContext(context.Background()) != nil {
 			return
 		}
 		f.states <- server.ConnectionState()

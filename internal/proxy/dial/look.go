@@ -15,10 +15,10 @@ type peek struct {
 func (p *peek) at(fd uintptr) {
 	for {
 		_, _, err := syscall.Recvfrom(int(fd), p.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		if err == syscall.EINTR { //nolint:errorlint // a bare errno
+		if err == syscall.EINTR {
 			continue
 		}
-		p.quiet = err == syscall.EAGAIN //nolint:errorlint // a bare errno
+		p.quiet = err == syscall.EAGAIN
 		return
 	}
 }

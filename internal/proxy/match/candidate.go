@@ -74,7 +74,8 @@ func (c *condition) inHeader(h *exchange.Header) bool {
 	if c.expression != nil {
 		return h.Has(c.name) && c.expression.MatchString(h.Get(c.name))
 	}
-	rest, present, ok := c.exact, false, true
+	rest, present := c.exact, false
+	var ok bool
 	for _, f := range h.Fields() {
 		if !exchange.EqualFold(f.Name, c.name) {
 			continue

@@ -143,7 +143,7 @@ func TestServerWithoutEDNS(t *testing.T) {
 // custom is a server on loopback that answers as told.
 func custom(t *testing.T, answer func(*dns.Msg) *dns.Msg) policy.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	conn, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

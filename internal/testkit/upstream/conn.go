@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"sync"
@@ -80,7 +81,7 @@ func (c *conn) handshake() error {
 		return nil
 	}
 	c.shake.Do(func() {
-		c.failed = c.secure.Handshake()
+		c.failed = c.secure.HandshakeContext(context.Background())
 		c.record.handshaken(c)
 	})
 	return c.failed

@@ -102,6 +102,22 @@ func dial(ctx context.Context, t *testing.T, address string) net.Conn {
 	return c
 }
 
+func TestListensWhereItIsTold(t *testing.T) {
+	first, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := New(Config{Address: first.Addr()}); err == nil {
+		t.Errorf("two listen on %s", second.Addr())
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if second := start(t, Config{Address: first.Addr()}); second.Addr() != first.Addr() {
+		t.Errorf("listens on %s, told was %s", second.Addr(), first.Addr())
+	}
+}
+
 func TestRecordsBytesAsTheyCame(t *testing.T) {
 	ctx, up := patience(t), start(t, Config{})
 	raw := "POST /a%2Fb?q=1 HTTP/1.1\r\nHOST: one.example\r\nx-B: 2\r\nX-a:  1 \r\nx-b: 3\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" +

@@ -127,7 +127,8 @@ func judgeListener(c *Checked, l *Listener, taken *attach.Problems, routes int) 
 			"the hostname overlaps that of listener "+strings.Join(l.Overlaps, ", "))
 	}
 	return gwapiv1.ListenerStatus{
-		Name: gwapiv1.SectionName(l.Plan.Name), SupportedKinds: l.Kinds, AttachedRoutes: int32(min(routes, 1<<30)), Conditions: conditions.List,
+		Name: gwapiv1.SectionName(l.Plan.Name), SupportedKinds: l.Kinds, AttachedRoutes: int32(min(routes, 1<<30)), //nolint:gosec // bounded here
+		Conditions: conditions.List,
 	}
 }
 
