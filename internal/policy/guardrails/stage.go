@@ -48,10 +48,10 @@ func (s *stage) Request(_ context.Context, x *exchange.Exchange) *exchange.Refus
 	return s.denied(hostname.Of(x.Request.Authority))
 }
 
-// Candidate judges the name dialled and the Host sent: a denied one denies, and all there are must be allowed.
+// Candidate judges the name dialled, the Host and the SNI sent: a denied one denies, and all there are must be allowed.
 func (s *stage) Candidate(_ context.Context, _ *exchange.Exchange, c *policy.Candidate) *exchange.Refusal {
-	dialled, sent := hostname.Of(c.Hostname), hostname.Of(c.Host)
-	for _, host := range [...]string{dialled, sent} {
+	names := [...]string{hostname.Of(c.Hostname), hostname.Of(c.Host), serverName(c)}
+	for _, host := range names {
 		if refusal := s.denied(host); refusal != nil {
 			return refusal
 		}
@@ -59,15 +59,23 @@ func (s *stage) Candidate(_ context.Context, _ *exchange.Exchange, c *policy.Can
 	if s.allow.Empty() {
 		return nil
 	}
-	if dialled == "" && sent == "" { // a restriction that cannot be evaluated denies
+	if names == [3]string{} { // a restriction that cannot be evaluated denies
 		return refuseHost("the destination has no name, and only named hosts are allowed", "spec.hosts.allow")
 	}
-	for _, host := range [...]string{dialled, sent} {
+	for _, host := range names {
 		if host != "" && !s.allow.Match(host) {
 			return refuseHost("the host "+bounded(host)+" is not among those allowed", "spec.hosts.allow")
 		}
 	}
 	return nil
+}
+
+// serverName is the SNI where the backend's TLS setting states one of its own.
+func serverName(c *policy.Candidate) string {
+	if c.Backend == nil || c.Backend.TLS == nil {
+		return ""
+	}
+	return hostname.Of(c.Backend.TLS.Hostname)
 }
 
 // denied refuses a host that is listed, and one whose spelling hides which host it is: a reg-name may be percent-encoded

@@ -78,6 +78,14 @@ func TestCandidate(t *testing.T) {
 	f("*.test", "a.test", "a.test", "a.test", denied)
 }
 
+func TestCandidateJudgesTheServerName(t *testing.T) {
+	s := build(t, false, &Config{DenyHosts: []string{"*.test"}})
+	c := &policy.Candidate{Hostname: "a.example", Host: "a.example", Backend: &plan.Backend{TLS: &plan.TLS{Hostname: "front.test"}}}
+	if got := field(t, s.Candidate(t.Context(), &exchange.Exchange{}, c), exchange.HostDenied); got != "spec.hosts.deny" {
+		t.Errorf("%q", got)
+	}
+}
+
 func prefixes(words string) ranges.List {
 	var l ranges.List
 	for _, w := range strings.Fields(words) {
