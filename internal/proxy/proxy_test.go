@@ -43,11 +43,15 @@ type recorder struct {
 	seen   []ended
 	bodies []string
 	more   chan struct{}
+	silent bool
 }
 
 func newRecorder() *recorder { return &recorder{more: make(chan struct{}, 10_000)} }
 
 func (r *recorder) End(x *exchange.Exchange) {
+	if r.silent {
+		return
+	}
 	e := ended{status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut}
 	if x.Refusal != nil {
 		e.reason, e.policy = x.Refusal.Reason, x.Refusal.Policy
@@ -83,14 +87,14 @@ func (r *recorder) last(t *testing.T) ended {
 // rig is a server under test with one Gateway on a free port.
 type rig struct {
 	*Server
-	t      *testing.T
+	t      testing.TB
 	seen   *recorder
 	plan   *plan.Plan
 	listen string
 }
 
 // newRig serves backends by path prefix "/<index>/" on one plain listener.
-func newRig(t *testing.T, kinds []*policy.Kind, backends ...*plan.Backend) *rig {
+func newRig(t testing.TB, kinds []*policy.Kind, backends ...*plan.Backend) *rig {
 	t.Helper()
 	seen := newRecorder()
 	s, err := New(Config{Kinds: kinds, Observer: seen, Logger: slog.New(slog.DiscardHandler)})
@@ -129,7 +133,7 @@ func (r *rig) update() {
 	}
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -356,7 +360,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func deadAddress(t *testing.T) string {
+func deadAddress(t testing.TB) string {
 	return "127.0.0.1:" + strconv.Itoa(freePort(t))
 }
 

@@ -154,8 +154,8 @@ func localHost(authority string) bool {
 
 // hostOf is an authority without its port and brackets.
 func hostOf(authority string) string {
-	if host, _, err := net.SplitHostPort(authority); err == nil {
-		return host
+	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
+		authority = authority[:i]
 	}
 	return strings.Trim(authority, "[]")
 }

@@ -15,8 +15,6 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
@@ -168,8 +166,8 @@ func (c *Conn) arrived(fd uintptr) bool {
 	}
 	c.looked = true
 	var b [1]byte
-	_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err != unix.EAGAIN
+	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err != syscall.EAGAIN
 }
 
 // clean leaves of the head what is the request's own: hop-by-hop fields are gone and the path is normal.
