@@ -43,6 +43,9 @@ type Kind struct {
 	// Unresolved is the reason of refusals while a policy of the kind refers to what is not there; empty for
 	// configuration_invalid.
 	Unresolved exchange.Reason
+	// Partial says that the kind's stages refuse by themselves what a reference that leads nowhere concerns, so that the
+	// rest of the policy stays in force. Else all that it protects fails closed.
+	Partial bool
 
 	// Restrict builds the stage of one policy's restrictions. Every policy of the chain has its own and all must pass:
 	// thus denials unite, allow-lists intersect and the stricter number wins. nil where the kind has no restrictions or

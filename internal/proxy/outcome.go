@@ -3,10 +3,12 @@ package proxy
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -47,11 +49,11 @@ func (j *journey) unreached(err error, a *exchange.Attempt) *exchange.Refusal {
 	if e.Refusal != nil {
 		j.outcome.final = true
 		refusal := copyOf(e.Refusal)
-		refusal.Log = err.Error()
+		refusal.Log = words(err)
 		return refusal
 	}
 	refusal := exchange.Refuse(e.Reason, details[e.Reason])
-	refusal.Log = err.Error()
+	refusal.Log = words(err)
 	return refusal
 }
 
@@ -85,6 +87,8 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 	j.outcome.silent = !errors.As(err, &wrong) && len(j.up.Reader.Buffered()) == 0
 	reason := exchange.UpstreamReset
 	switch {
+	case !a.Reused && j.outcome.silent && dial.RefusedByPeer(err):
+		j.outcome.unsent, reason = true, exchange.TLSFailed
 	case errors.Is(err, http1.ErrUnwritable):
 		j.outcome.final, reason = true, exchange.Internal
 	case wrong != nil:
@@ -93,7 +97,7 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 		reason = exchange.OutcomeUnknown
 	}
 	refusal := exchange.Refuse(reason, details[reason])
-	refusal.Log = err.Error()
+	refusal.Log = words(err)
 	return refusal
 }
 
@@ -123,7 +127,7 @@ func (j *journey) clientFailed(err error) *exchange.Refusal {
 	j.outcome.final = true
 	j.conn.Last()
 	refusal := exchange.Refuse(exchange.BadRequest, "the request's body ended early or broke the rules of its framing")
-	refusal.Log = err.Error()
+	refusal.Log = words(err)
 	var wrong *http1.Error
 	if !errors.As(err, &wrong) {
 		j.x.Aborted = "client"
@@ -142,7 +146,10 @@ func (j *journey) cut(err error, a *exchange.Attempt) *exchange.Refusal {
 	if refusal := j.ended(a); refusal != nil {
 		return refusal
 	}
-	refusal := exchange.Refuse(exchange.UpstreamReset, details[exchange.UpstreamReset])
-	refusal.Log = err.Error()
+	refusal := exchange.Refuse(exchange.UpstreamReset, "the destination ended the connection within its answer")
+	refusal.Log = words(err)
 	return refusal
 }
+
+// words are an error's, on one line.
+func words(err error) string { return strings.ReplaceAll(err.Error(), "\n", ": ") }

@@ -60,8 +60,8 @@ func (g *graph) translatePolicy(r *derive.Reader, key string, p attach.Policy) *
 			planned.Targets = append(planned.Targets, t.Plan)
 		}
 	}
-	if !attach.Served(refs.problems.List) {
-		first := refs.problems.List[0]
+	if blocking := refs.blocking(p.Kind.Partial); len(blocking) > 0 {
+		first := blocking[0]
 		planned.Fault = &plan.Fault{Reason: first.Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), first.Field, first.Message)}
 	} else {
 		g.effect(r, p, planned.Config, result.targets)
@@ -144,7 +144,7 @@ func (p *policyResult) judge(g *graph, r *derive.Reader, key string) *attach.Ver
 			}
 			byGateway[gateway].problems = append(byGateway[gateway].problems, t.List.List...)
 		}
-		if p.plan != nil && p.plan.Fault != nil {
+		if p.plan != nil && !attach.Served(p.problems) {
 			v.Degrades = append(v.Degrades, gateways...)
 		}
 	}

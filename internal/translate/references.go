@@ -7,6 +7,7 @@ import (
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
@@ -38,6 +39,18 @@ func (refs *references) Secret(field, namespace, name, key string) string {
 		refs.needs = append(refs.needs, planName)
 	}
 	return planName
+}
+
+// blocking are the problems that keep the policy from being in force: all that are no warning, but for references that
+// lead nowhere where the kind deals with those itself.
+func (refs *references) blocking(partial bool) []problem.Problem {
+	var list []problem.Problem
+	for _, p := range refs.problems.List {
+		if !p.Warning && !(partial && p.Condition == attach.ResolvedRefs) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // Invalid notes a value that the kind cannot use.

@@ -24,8 +24,9 @@ type Config struct {
 
 // Reference is one key of a Secret of the plan. Secret is empty where there is none that may be read.
 type Reference struct {
-	Secret string `json:"secret"`
+	Secret string `json:"secret"` // plan name; empty where the Secret may not be used or is not there
 	Key    string `json:"key"`
+	Lost   string `json:"lost,omitempty"` // then: the Secret as namespace/name
 }
 
 // APIKey is a key written to a header, behind the prefix.
@@ -63,6 +64,7 @@ func Kind() *policy.Kind {
 		Attach:     []plan.TargetKind{plan.TargetBackend},
 		Config:     func() any { return new(Config) },
 		Unresolved: exchange.CredentialUnavailable,
+		Partial:    true,
 		Translate:  translate,
 		Apply:      apply,
 	}

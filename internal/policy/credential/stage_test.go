@@ -134,8 +134,8 @@ func TestAttemptWithoutSecret(t *testing.T) {
 		}
 	}
 	f(&Config{Type: "APIKey", APIKey: bearerKey("other")}, "Secret ai/keys has no key other")
-	f(&Config{Type: "APIKey", APIKey: &APIKey{Reference{"Secret/ai/gone", "token"}, authorization, bearer}}, "Secret ai/gone does not exist")
-	f(&Config{Type: "APIKey", APIKey: &APIKey{Reference{"", "token"}, authorization, bearer}}, "does not exist, or may not be read from here")
+	f(&Config{Type: "APIKey", APIKey: &APIKey{Reference{Secret: "Secret/ai/gone", Key: "token"}, authorization, bearer}}, "Secret ai/gone does not exist")
+	f(&Config{Type: "APIKey", APIKey: &APIKey{Reference{Key: "token", Lost: "platform/keys"}, authorization, bearer}}, "the key token of Secret platform/keys is not there or may not be read from here")
 	f(&Config{Type: "APIKey"}, "the policy holds none of its type")
 	f(&Config{Type: "Basic", APIKey: bearerKey("token")}, "the policy holds none of its type")
 	f(&Config{Type: "Basic", Basic: &Basic{reference("colon"), reference("token")}}, "holds a colon, which no user name may have")

@@ -18,7 +18,14 @@ const (
 	defaultKey    = "token"
 )
 
-func translate(refs policy.References, object policy.Object) any {
+// reader resolves references of an object of the namespace.
+type reader struct {
+	policy.References
+	namespace string
+}
+
+func translate(references policy.References, object policy.Object) any {
+	refs := reader{references, object.GetNamespace()}
 	spec := &object.(*v1alpha1.CredentialInjector).Spec
 	c := &Config{
 		Type:   string(spec.Type),
@@ -47,7 +54,7 @@ func translate(refs policy.References, object policy.Object) any {
 	return c
 }
 
-func apiKey(refs policy.References, field string, written *v1alpha1.APIKeyCredential) *APIKey {
+func apiKey(refs reader, field string, written *v1alpha1.APIKeyCredential) *APIKey {
 	if written == nil {
 		return nil
 	}
@@ -64,7 +71,7 @@ func apiKey(refs policy.References, field string, written *v1alpha1.APIKeyCreden
 	return key
 }
 
-func basic(refs policy.References, field string, written *v1alpha1.BasicCredential) *Basic {
+func basic(refs reader, field string, written *v1alpha1.BasicCredential) *Basic {
 	if written == nil {
 		return nil
 	}
@@ -76,7 +83,7 @@ func basic(refs policy.References, field string, written *v1alpha1.BasicCredenti
 	return &Basic{Username: part(corev1.BasicAuthUsernameKey), Password: part(corev1.BasicAuthPasswordKey)}
 }
 
-func headers(refs policy.References, field string, written []v1alpha1.InjectedHeader) []Header {
+func headers(refs reader, field string, written []v1alpha1.InjectedHeader) []Header {
 	var list []Header
 	for i := range written {
 		w := &written[i]
@@ -93,17 +100,20 @@ func headers(refs policy.References, field string, written []v1alpha1.InjectedHe
 	return list
 }
 
-func secretKey(refs policy.References, field string, written *v1alpha1.SecretKeyReference) Reference {
+func secretKey(refs reader, field string, written *v1alpha1.SecretKeyReference) Reference {
 	namespace := ""
 	if written.Namespace != nil {
 		namespace = string(*written.Namespace)
 	}
-	key := cmp.Or(written.Key, defaultKey)
-	return Reference{Secret: refs.Secret(field, namespace, string(written.Name), key), Key: key}
+	r := Reference{Key: cmp.Or(written.Key, defaultKey)}
+	if r.Secret = refs.Secret(field, namespace, string(written.Name), r.Key); r.Secret == "" {
+		r.Lost = cmp.Or(namespace, refs.namespace) + "/" + string(written.Name)
+	}
+	return r
 }
 
 // contradict reports headers that are written to the credential's own; key is nil for Basic.
-func contradict(refs policy.References, field string, list []Header, key *APIKey) {
+func contradict(refs reader, field string, list []Header, key *APIKey) {
 	name := authorization
 	if key != nil {
 		name = key.Header

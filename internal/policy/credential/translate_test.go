@@ -35,12 +35,12 @@ func TestTranslateAPIKey(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "")}, APIKey{Reference{"Secret/ai/k", "token"}, "Authorization", "Bearer "})
-	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "authorization"}, APIKey{Reference{"Secret/ai/k", "x"}, "authorization", "Bearer "})
-	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Prefix: new("")}, APIKey{Reference{"Secret/ai/k", "x"}, "Authorization", ""})
-	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "X-Api-Key"}, APIKey{Reference{"Secret/ai/k", "x"}, "X-Api-Key", ""})
-	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "X-Api-Key", Prefix: new("Key ")}, APIKey{Reference{"Secret/ai/k", "x"}, "X-Api-Key", "Key "})
-	f(v1alpha1.APIKeyCredential{SecretRef: ref("gone", "x")}, APIKey{Reference{"", "x"}, "Authorization", "Bearer "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "")}, APIKey{Reference{Secret: "Secret/ai/k", Key: "token"}, "Authorization", "Bearer "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "authorization"}, APIKey{Reference{Secret: "Secret/ai/k", Key: "x"}, "authorization", "Bearer "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Prefix: new("")}, APIKey{Reference{Secret: "Secret/ai/k", Key: "x"}, "Authorization", ""})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "X-Api-Key"}, APIKey{Reference{Secret: "Secret/ai/k", Key: "x"}, "X-Api-Key", ""})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("k", "x"), Header: "X-Api-Key", Prefix: new("Key ")}, APIKey{Reference{Secret: "Secret/ai/k", Key: "x"}, "X-Api-Key", "Key "})
+	f(v1alpha1.APIKeyCredential{SecretRef: ref("gone", "x")}, APIKey{Reference{Key: "x", Lost: "/gone"}, "Authorization", "Bearer "})
 }
 
 func TestTranslate(t *testing.T) {
@@ -58,12 +58,12 @@ func TestTranslate(t *testing.T) {
 		}},
 	}})
 	want := &Config{
-		Type: "Basic", Basic: &Basic{Reference{"Secret/ai/b", "username"}, Reference{"Secret/ai/b", "password"}},
-		Headers:           []Header{{Name: "X-A", Value: "a"}, {Name: "X-B", Secret: &Reference{"Secret/ai/o", "org"}}},
+		Type: "Basic", Basic: &Basic{Reference{Secret: "Secret/ai/b", Key: "username"}, Reference{Secret: "Secret/ai/b", Key: "password"}},
+		Headers:           []Header{{Name: "X-A", Value: "a"}, {Name: "X-B", Secret: &Reference{Secret: "Secret/ai/o", Key: "org"}}},
 		ClientCredentials: "Keep", OnUnavailable: "Deny",
 		PerClient: []ClientCredential{{
 			Clients: clients.List{{Namespaces: []string{"team"}}},
-			APIKey:  &APIKey{Reference{"Secret/ai/k", "token"}, "Authorization", "Bearer "},
+			APIKey:  &APIKey{Reference{Secret: "Secret/ai/k", Key: "token"}, "Authorization", "Bearer "},
 			Headers: []Header{{Name: "X-C", Value: "c"}},
 		}},
 	}

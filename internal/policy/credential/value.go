@@ -46,7 +46,7 @@ func (b *builder) remember(text string) {
 // read is a Secret's value without the line end that editors and echo leave behind it.
 func (b *builder) read(r Reference) (string, unavailable) {
 	if r.Secret == "" {
-		return "", "a Secret that it names does not exist, or may not be read from here"
+		return "", unavailable("the key " + r.Key + " of Secret " + r.Lost + " is not there or may not be read from here")
 	}
 	secret := b.env.Secret(r.Secret)
 	if secret == nil {

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 )
@@ -42,6 +44,21 @@ func ended(ctx context.Context) *Error {
 
 func refused(r *exchange.Refusal, address netip.AddrPort) *Error {
 	return &Error{Reason: r.Reason, Err: fmt.Errorf("refused: %s", r.Detail), Refusal: r, Address: address}
+}
+
+// alerts are the words that crypto/tls has for the alerts (RFC 8446, section 6.2) by which a far side refuses us in the
+// handshake: its type for them is not exported.
+var alerts = []string{
+	"bad certificate", "unsupported certificate", "revoked certificate", "expired certificate", "unknown certificate",
+	"unknown certificate authority", "access denied", "certificate required", "handshake failure",
+}
+
+// RefusedByPeer reports whether an error is the far side's refusal of the handshake. In TLS 1.3 a client's own side of
+// the handshake is over before its certificate is judged, so that the refusal comes with the first read; nothing that
+// was written meanwhile was taken.
+func RefusedByPeer(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	return ok && remote.Op == "remote error" && slices.ContainsFunc(alerts, func(a string) bool { return remote.Err.Error() == "tls: "+a })
 }
 
 // handshakeError tells a far side that is not who it should be from one that does not speak TLS with us.

@@ -1,0 +1,138 @@
+// Package examples_test runs every story of this folder for real: the command built from this tree, the story's files
+// unchanged, far sides with real TLS on the addresses that standalone/ names, real clients, and assertions on what the
+// far side received. Each README is run too, command by command. It tests no part by itself: the parts' own tests do.
+package examples_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/testkit/ca"
+)
+
+// binary is the command, built once. It has the race detector where the tests have it: a race ends it with a code of its
+// own, which fails the test.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ebbgate-examples")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "ebbgate")
+	arguments := []string{"build", "-o", binary}
+	if race {
+		arguments = append(arguments, "-race")
+	}
+	build := exec.CommandContext(context.Background(), "go", append(arguments, "../cmd/ebbgate")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// story is one folder, and the Secrets that its README makes.
+type story struct {
+	name    string
+	secrets func(*secrets, *ca.CA)
+}
+
+var stories = []story{
+	{"reach-a-service", reachSecrets},
+	{"central-credentials", centralSecrets},
+	{"verify-the-remote", verifySecrets},
+	{"mutual-tls", mutualSecrets},
+	{"provider-features", providerSecrets},
+}
+
+func named(t *testing.T, name string) story {
+	t.Helper()
+	i := slices.IndexFunc(stories, func(s story) bool { return s.name == name })
+	if i < 0 {
+		t.Fatalf("there is no story %s", name)
+	}
+	return stories[i]
+}
+
+func TestValidateFindsNoProblems(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), binary, "validate", "-f", s.name, "--secrets", newSecrets(t, s).dir).CombinedOutput()
+			if err != nil || string(out) != "no problems\n" {
+				t.Errorf("validate: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestValidateNamesEveryMissingSecret holds that the examples bring no Secret of their own, and that they say what they need.
+func TestValidateNamesEveryMissingSecret(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), binary, "validate", "-f", s.name).CombinedOutput()
+			if err == nil {
+				t.Fatalf("validate finds nothing wrong without the Secrets:\n%s", out)
+			}
+			for _, secret := range newSecrets(t, s).names(t) {
+				if !strings.Contains(string(out), "Secret "+secret+" does not exist") {
+					t.Errorf("%s is not named:\n%s", secret, out)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryFileBelongsToAStory(t *testing.T) {
+	readme := map[string]bool{}
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		first, rest, deep := strings.Cut(filepath.ToSlash(name), "/")
+		folder, _, below := strings.Cut(rest, "/")
+		switch ext := filepath.Ext(name); {
+		case !deep:
+			if ext == ".yaml" {
+				t.Errorf("%s lies outside the stories", name)
+			}
+		case !slices.ContainsFunc(stories, func(s story) bool { return s.name == first }):
+			t.Errorf("%s: no test runs the story %s", name, first)
+		case rest == "README.md":
+			readme[first] = true
+		case ext != ".yaml" || below && folder != "standalone":
+			t.Errorf("%s is neither README.md nor YAML of the story or its standalone folder", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stories {
+		if !readme[s.name] {
+			t.Errorf("%s has no README.md", s.name)
+		}
+	}
+}
+
+// eventually asks again and again until it holds; the asking is what takes the time, so nothing sleeps.
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(within); !holds(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+	}
+}

@@ -1,0 +1,320 @@
+package examples_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/testkit"
+	"github.com/ebbgate/ebbgate/internal/testkit/ca"
+	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
+)
+
+const patience = 20 * time.Second // for what should take a moment
+
+// secrets are a folder of Secrets as namespace/name/key.
+type secrets struct {
+	t    testing.TB
+	dir  string
+	next string // a folder of the same file system, for files that are about to be moved in
+}
+
+func newSecrets(t testing.TB, s story) *secrets {
+	t.Helper()
+	return newSecretsOf(t, s, testkit.CA(t, "vendor"))
+}
+
+func newSecretsOf(t testing.TB, s story, authority *ca.CA) *secrets {
+	t.Helper()
+	root := t.TempDir()
+	made := &secrets{t: t, dir: filepath.Join(root, "secrets"), next: filepath.Join(root, "next")}
+	for _, dir := range []string{made.dir, made.next} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.secrets(made, authority)
+	return made
+}
+
+// put writes a key whole: beside, and moved into its place.
+func (s *secrets) put(name, key, value string) {
+	s.t.Helper()
+	folder, beside := filepath.Join(s.dir, filepath.FromSlash(name)), filepath.Join(s.next, key)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(beside, []byte(value), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(beside, filepath.Join(folder, key)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *secrets) remove(name string) {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.dir, filepath.FromSlash(name))); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// names are the Secrets as namespace/name.
+func (s *secrets) names(t *testing.T) []string {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(s.dir, "*", "*"))
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no Secrets: %v", err)
+	}
+	var list []string
+	for _, folder := range folders {
+		name, err := filepath.Rel(s.dir, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, filepath.ToSlash(name))
+	}
+	return list
+}
+
+// gateway is the command at work on one story.
+type gateway struct {
+	t       *testing.T
+	address string // that its listener has
+	log     *transcript
+}
+
+// start runs the command on the story's files until the test ends. It must end well when it is told to.
+func start(t *testing.T, s story, made *secrets, address string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, address: address, log: &transcript{serving: make(chan struct{})}}
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "-f", s.name, "--secrets", made.dir, "--admin", "127.0.0.1:0", "--health", "127.0.0.1:0",
+		"--access-log", "stderr", "--drain", "5s")
+	errors, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		g.log.read(errors)
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM) // one that has ended already shows below
+		late := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
+		<-read
+		if err := command.Wait(); err != nil {
+			t.Errorf("the gateway ended badly: %v", err)
+		}
+		late.Stop()
+		g.log.secretive(t)
+		if t.Failed() {
+			t.Logf("the gateway said at last:\n%s", g.log.tail())
+		}
+	})
+	select {
+	case <-g.log.serving:
+	case <-read:
+		t.Fatal("the gateway did not come up")
+	case <-time.After(patience):
+		t.Fatal("the gateway does not serve")
+	}
+	return g
+}
+
+// transcript is what the gateway says on standard error.
+type transcript struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	serving chan struct{}
+}
+
+func (l *transcript) read(from io.Reader) {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, 1<<20)
+	for up := false; lines.Scan(); {
+		l.mu.Lock()
+		l.text.Write(lines.Bytes())
+		l.text.WriteByte('\n')
+		l.mu.Unlock()
+		if !up && bytes.HasPrefix(lines.Bytes(), []byte("serving [")) {
+			up = true
+			close(l.serving)
+		}
+	}
+}
+
+func (l *transcript) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// tail is the end of it.
+func (l *transcript) tail() string {
+	all := strings.SplitAfter(l.String(), "\n")
+	return strings.Join(all[max(0, len(all)-12):], "")
+}
+
+// secretive asserts that nothing that was said, in logs or otherwise, shows a key of ours or of a client. It is for the
+// end, when the logs are whole.
+func (l *transcript) secretive(t *testing.T) {
+	t.Helper()
+	said := l.String()
+	if !strings.Contains(said, `"request_id"`) {
+		t.Error("the gateway has logged no request")
+	}
+	for _, secret := range []string{"sk-", "of-the-client", "PRIVATE KEY"} {
+		if i := strings.Index(said, secret); i >= 0 {
+			t.Errorf("a log shows a credential: %q", said[max(0, i-80):min(len(said), i+40)])
+		}
+	}
+}
+
+// client calls the gateway from an address of this machine, which is what names it. Each call is a connection of its own
+// unless it keeps them.
+type client struct {
+	g    *gateway
+	http *http.Client
+}
+
+func (g *gateway) from(address string, keep bool) *client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: !keep, DisableCompression: true}
+	g.t.Cleanup(transport.CloseIdleConnections)
+	return &client{g: g, http: &http.Client{Transport: transport, Timeout: patience}}
+}
+
+// answer is what a client got. Problem is filled where it is a refusal.
+type answer struct {
+	status  int
+	header  http.Header
+	body    string
+	problem struct {
+		Status                               int
+		Reason, Policy, Field, Route, Detail string
+	}
+}
+
+// echoed is what an echoing far side saw of the request.
+func (a answer) echoed(t testing.TB) upstream.Echoed {
+	t.Helper()
+	var seen upstream.Echoed
+	if err := json.Unmarshal([]byte(a.body), &seen); err != nil || a.status != http.StatusOK {
+		t.Fatalf("answer %d is no echo: %s", a.status, a.body)
+	}
+	return seen
+}
+
+// try makes a call; fields are pairs of name and value.
+func (c *client) try(method, path, body string, fields ...string) (answer, error) {
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+c.g.address+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		request.Header.Add(fields[i], fields[i+1])
+	}
+	request.Host = request.Header.Get("Host") // empty: the gateway's own
+	response, err := c.http.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	a := answer{status: response.StatusCode, header: response.Header, body: string(text)}
+	if err == nil && response.Header.Get("Content-Type") == "application/problem+json" {
+		err = json.Unmarshal(text, &a.problem)
+	}
+	return a, err
+}
+
+func (c *client) do(method, path, body string, fields ...string) answer {
+	c.g.t.Helper()
+	a, err := c.try(method, path, body, fields...)
+	if err != nil {
+		c.g.t.Fatal(err)
+	}
+	return a
+}
+
+func (c *client) get(path string, fields ...string) answer {
+	c.g.t.Helper()
+	return c.do(http.MethodGet, path, "", fields...)
+}
+
+// refused asserts a problem document: status, reason, policy and field.
+func refused(t *testing.T, a answer, status int, reason, policy, field string) {
+	t.Helper()
+	p := a.problem
+	if a.status != status || p.Status != status || p.Reason != reason || p.Policy != policy || p.Field != field {
+		t.Errorf("answer %d %s, want %d with reason %q, policy %q and field %q", a.status, a.body, status, reason, policy, field)
+	}
+}
+
+// far starts a far side on the address that a story's standalone folder names.
+func far(t *testing.T, config upstream.Config) *upstream.Upstream {
+	t.Helper()
+	return testkit.Upstream(t, config)
+}
+
+// silent asserts that a far side was connected to n times and heard not one byte of a request.
+func silent(t *testing.T, up *upstream.Upstream, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if n > 0 { // what was written may be under way until the connection's end
+		if err := up.WaitClosed(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if up.Connections() != n || up.RequestBytes() != 0 || up.Heads() != 0 {
+		t.Errorf("the far side saw %d connections, %d bytes and %d requests; want %d connections and nothing else",
+			up.Connections(), up.RequestBytes(), up.Heads(), n)
+	}
+}
+
+// lines asserts that the header lines of the names are, in order and case, the ones wanted.
+func lines(t *testing.T, request upstream.Request, want ...string) {
+	t.Helper()
+	if !slices.Equal(request.Lines, want) {
+		t.Errorf("the far side got the lines\n  %s\nwant\n  %s", strings.Join(request.Lines, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// raw sends bytes on a connection of their own and gives back all that comes until the gateway closes it.
+func (g *gateway) raw(request string) string {
+	g.t.Helper()
+	c, err := (&net.Dialer{Timeout: patience}).DialContext(g.t.Context(), "tcp", g.address)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		g.t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, request); err != nil {
+		g.t.Fatal(err)
+	}
+	all, err := io.ReadAll(c)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(all)
+}
