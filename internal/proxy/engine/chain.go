@@ -39,33 +39,27 @@ type bound[S any] struct {
 
 func (c *Chain) add(name string, report bool, stage any) {
 	c.reports = c.reports || report
-	if s, ok := stage.(policy.RequestStage); ok {
-		c.request = append(c.request, bound[policy.RequestStage]{name, report, s})
-	}
-	if s, ok := stage.(policy.BodyStage); ok {
-		c.body = append(c.body, bound[policy.BodyStage]{name, report, s})
-	}
-	if s, ok := stage.(policy.CandidateStage); ok {
-		c.candidate = append(c.candidate, bound[policy.CandidateStage]{name, report, s})
-	}
-	if s, ok := stage.(policy.AttemptStage); ok {
-		c.attempt = append(c.attempt, bound[policy.AttemptStage]{name, report, s})
-	}
-	if s, ok := stage.(policy.AddressStage); ok {
-		c.address = append(c.address, bound[policy.AddressStage]{name, report, s})
-	}
-	if s, ok := stage.(policy.HandshakeStage); ok {
-		c.handshake = append(c.handshake, bound[policy.HandshakeStage]{name, report, s})
-	}
-	if s, ok := stage.(policy.ResponseStage); ok {
-		c.response = append(c.response, bound[policy.ResponseStage]{name, report, s})
-	}
+	c.request = bind(c.request, name, report, stage)
+	c.body = bind(c.body, name, report, stage)
+	c.candidate = bind(c.candidate, name, report, stage)
+	c.attempt = bind(c.attempt, name, report, stage)
+	c.address = bind(c.address, name, report, stage)
+	c.handshake = bind(c.handshake, name, report, stage)
+	c.response = bind(c.response, name, report, stage)
 	if s, ok := stage.(policy.EndStage); ok {
 		c.end = append(c.end, s)
 	}
 	if s, ok := stage.(policy.Tuner); ok {
 		s.Tune(&c.Settings)
 	}
+}
+
+// bind adds a stage to the step whose interface it has.
+func bind[S any](step []bound[S], name string, report bool, stage any) []bound[S] {
+	if s, ok := stage.(S); ok {
+		return append(step, bound[S]{name, report, s})
+	}
+	return step
 }
 
 // judge runs one step: the first refusal that is enforced, with its policy's name. What a policy in mode Report would
