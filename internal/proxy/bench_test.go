@@ -6,9 +6,11 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -94,4 +96,25 @@ func TestAllocationsPerExchange(t *testing.T) {
 			t.Errorf("%.2f allocations per exchange, at most %.1f", per, bound)
 		}
 	})
+}
+
+// BenchmarkUpdate is a reload with one changed route of 5,000.
+func BenchmarkUpdate(b *testing.B) {
+	r := newRig(b, nil, service("far", "127.0.0.1:9"))
+	first := r.plan.Rules[0]
+	for i := range 5000 {
+		rule := *first
+		rule.Name, rule.Route = fmt.Sprintf("HTTPRoute/t/r%d#0", i), fmt.Sprintf("HTTPRoute/t/r%d", i)
+		rule.Hostnames = []string{fmt.Sprintf("h%d.test", i)}
+		r.plan.Rules = append(r.plan.Rules, &rule)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		changed := *r.plan.Rules[1]
+		next := *r.plan
+		next.Rules = slices.Clone(next.Rules)
+		next.Rules[1] = &changed
+		r.plan = &next
+		r.update()
+	}
 }

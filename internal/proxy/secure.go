@@ -20,7 +20,7 @@ type secured struct {
 }
 
 // listenerTLS is the TLS configuration of a Gateway's port; nil where its listeners are plain.
-func (s *Server) listenerTLS(g *plan.Gateway, number int, secret func(string) *plan.Secret) (*tls.Config, error) {
+func (b *builder) listenerTLS(g *plan.Gateway, number int) (*tls.Config, error) {
 	made := &secured{}
 	for _, l := range g.Listeners {
 		if l.Port != number || l.Protocol != plan.HTTPS {
@@ -28,17 +28,18 @@ func (s *Server) listenerTLS(g *plan.Gateway, number int, secret func(string) *p
 		}
 		made.listeners = append(made.listeners, l)
 		for _, name := range l.Certificates {
-			made.secrets = append(made.secrets, secret(name))
+			made.secrets = append(made.secrets, b.secret(name))
 		}
 	}
 	if len(made.listeners) == 0 {
 		return nil, nil
 	}
 	key := g.Name + ":" + strconv.Itoa(number)
-	if old := s.secure[key]; old != nil && slices.Equal(old.listeners, made.listeners) && slices.Equal(old.secrets, made.secrets) {
+	if old := b.server.secure[key]; old != nil && slices.Equal(old.listeners, made.listeners) && slices.Equal(old.secrets, made.secrets) {
+		b.secure[key] = old
 		return old.config, nil
 	}
-	certificates, err := certificates(made.listeners, secret)
+	certificates, err := certificates(made.listeners, b.secret)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (s *Server) listenerTLS(g *plan.Gateway, number int, secret func(string) *p
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: certificates.choose,
 	}
-	s.secure[key] = made
+	b.secure[key] = made
 	return made.config, nil
 }
 

@@ -82,6 +82,7 @@ type builder struct {
 	secrets  map[string]*plan.Secret
 	backends map[string]*plan.Backend
 	chains   *engine.Build
+	secure   map[string]*secured
 	tls      map[*plan.Backend]tlsResult
 	targets  map[targetKey]*dial.Target
 	problems []error
@@ -101,7 +102,7 @@ type targetKey struct {
 func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b := &builder{
 		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
-		tls: map[*plan.Backend]tlsResult{}, targets: map[targetKey]*dial.Target{},
+		tls: map[*plan.Backend]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
 	}
 	for _, secret := range p.Secrets {
 		b.secrets[secret.Name] = secret
@@ -115,7 +116,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 		b.gateway(t, g)
 	}
 	b.chains.Finish()
-	t.targets = b.targets
+	t.targets, s.secure = b.targets, b.secure
 	return t, b.problems
 }
 
@@ -146,7 +147,7 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 		built.rules[l.Name] = shared
 	}
 	for number := range numbers(g) {
-		config, err := b.server.listenerTLS(g, number, b.secret)
+		config, err := b.listenerTLS(g, number)
 		if err != nil {
 			b.fail("gateway %s: port %d: %w", g.Name, number, err)
 			continue

@@ -71,12 +71,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := g.open(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, g.close()) }()
-	servers, err := g.servePages(ctx)
-	if err != nil {
+	var servers []*http.Server
+	defer func() { err = errors.Join(err, g.close(), stopPages(servers)) }() // /readyz says that it drains
+	if servers, err = g.servePages(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stopPages(servers)) }()
 	result := g.translate(snapshot, problems)
 	if result == nil {
 		return ErrInvalid
