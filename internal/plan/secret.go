@@ -12,16 +12,21 @@ const redacted = "[redacted]"
 
 // Sensitive holds secret bytes. Every form that a log, a dump or an error could print is "[redacted]";
 // the bytes leave it by Reveal alone.
-type Sensitive struct{ value []byte }
+type Sensitive struct{ value *[]byte }
 
 // NewSensitive takes the bytes over; the caller keeps no reference.
-func NewSensitive(value []byte) Sensitive { return Sensitive{value} }
+func NewSensitive(value []byte) Sensitive { return Sensitive{&value} }
 
 // Reveal is the secret itself, for whoever writes it where it belongs: a credential, a key, a root.
-func (s Sensitive) Reveal() []byte { return s.value }
+func (s Sensitive) Reveal() []byte {
+	if s.value == nil {
+		return nil
+	}
+	return *s.value
+}
 
 // Equal compares in constant time.
-func (s Sensitive) Equal(o Sensitive) bool { return subtle.ConstantTimeCompare(s.value, o.value) == 1 }
+func (s Sensitive) Equal(o Sensitive) bool { return subtle.ConstantTimeCompare(s.Reveal(), o.Reveal()) == 1 }
 
 // String is "[redacted]".
 func (s Sensitive) String() string { return redacted }

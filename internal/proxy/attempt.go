@@ -88,7 +88,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 	}
 	for try := 1; ; try++ {
 		begun := time.Now()
-		j.limit()
+		j.limit(c)
 		a := j.x.NextAttempt()
 		a.Backend = c.backend.Name
 		refusal := j.attempt(ctx, c, a)
@@ -107,10 +107,11 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 }
 
 // limit gives the attempt what is left of the exchange's time, or its own if that is less (GEP-1742).
-func (j *journey) limit() {
+func (j *journey) limit(c *candidate) {
 	left := time.Duration(0)
-	if j.rule.timeout > 0 {
-		left = max(j.rule.timeout-time.Since(j.x.Start), time.Nanosecond)
+	whole := stated(j.rule.plan.Timeouts.Request, c.chain.Settings.Timeouts.Request)
+	if whole > 0 {
+		left = max(whole-time.Since(j.x.Start), time.Nanosecond)
 	}
 	if own := j.rule.plan.Timeouts.BackendRequest; own > 0 && (left == 0 || own < left) {
 		left = own

@@ -93,7 +93,12 @@ func (s *Server) Update(ctx context.Context, p *plan.Plan) error {
 	t, problems := s.build(p)
 	wanted := slices.Sorted(maps.Keys(t.ports))
 	old := s.table.Swap(t) // before Bind, so that no connection meets a socket without its table
-	for address, err := range s.sockets.Bind(ctx, wanted) {
+	failed := s.sockets.Bind(ctx, wanted)
+	s.sockets.Keep(wanted)
+	if len(failed) > 0 {
+		failed = s.sockets.Bind(ctx, wanted)
+	}
+	for address, err := range failed {
 		problems = append(problems, &BindError{t.ports[address].gateway.plan.Name, address, err})
 	}
 	s.sockets.Keep(wanted)

@@ -1,0 +1,56 @@
+// Package command builds the real ebbgate and runs it as a process for tests: what it prints can be waited for, and it is
+// ended by its own process id. It knows nothing of configuration. The tests of test/e2e and test/sdk call it.
+package command
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Build builds the command into the folder and returns its path: with the race detector where the test has it.
+func Build(ctx context.Context, folder string) (string, error) {
+	path := filepath.Join(folder, "ebbgate")
+	args := []string{"build", "-o", path}
+	if raced {
+		args = append(args, "-race")
+	}
+	args = append(args, "github.com/ebbgate/ebbgate/cmd/ebbgate")
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // a folder of the test's own
+	if err != nil {
+		return "", fmt.Errorf("build command: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Need gives the path of a program that the test cannot do without.
+func Need(t testing.TB, program, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%s is not there: %s", program, install)
+	}
+	return path
+}
+
+// Ports are free TCP ports of 127.0.0.1, each another.
+func Ports(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }() // only once all are known, so that none is given twice
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+// raceReported tells whether the race detector spoke.
+func raceReported(text string) bool { return strings.Contains(text, "WARNING: DATA RACE") }
