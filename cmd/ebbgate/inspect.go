@@ -13,6 +13,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/schema"
 	"github.com/ebbgate/ebbgate/internal/source/file"
+	"github.com/ebbgate/ebbgate/internal/standalone"
 	"github.com/ebbgate/ebbgate/internal/translate"
 )
 
@@ -23,8 +24,14 @@ type inputFlags struct {
 }
 
 func (f *inputFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.paths, "file", "f", nil, "file or folder of YAML; may be given more than once")
+	c.Flags().StringArrayVarP(&f.paths, "file", "f", nil, "file or folder of YAML; may be given more than once, or as arguments")
 	c.Flags().StringVar(&f.secrets, "secrets", "", "folder of Secrets laid out as namespace/name/key, as mounts lay them")
+}
+
+// take reads arguments as more files: what a shell makes of -f *.yaml.
+func (f *inputFlags) take(_ *cobra.Command, args []string) error {
+	f.paths = append(f.paths, args...)
+	return nil
 }
 
 func (f *inputFlags) source(logger *slog.Logger) (*file.Source, error) {
@@ -37,14 +44,14 @@ func (f *inputFlags) source(logger *slog.Logger) (*file.Source, error) {
 func validateCommand() *cobra.Command {
 	var in inputFlags
 	c := &cobra.Command{
-		Use:   "validate -f DIR",
+		Use:   "validate -f DIR [-f FILE ...]",
 		Short: "Check a folder and print every problem with its file, line, object, field and mend",
-		Long: `Check a folder as run would, without serving it. Every problem is printed at once, one a line:
+		Long: `Check a folder as run would, without serving it. Problems are printed one a line, all there are:
 
   file:line: object: field: what is wrong (what to write instead)
 
-The exit code is 1 where any of them is more than a warning.`,
-		Args: cobra.NoArgs,
+References between objects are judged once every file can be read and keeps to its schema. The exit code is 1 where any of them is more than a warning.`,
+		Args: in.take,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, problems, err := inspect(c, &in)
 			if err != nil {
@@ -67,9 +74,9 @@ The exit code is 1 where any of them is more than a warning.`,
 func translateCommand() *cobra.Command {
 	var in inputFlags
 	c := &cobra.Command{
-		Use:   "translate -f DIR",
+		Use:   "translate -f DIR [-f FILE ...]",
 		Short: "Print the plan and the statuses that a folder comes to, secrets redacted",
-		Args:  cobra.NoArgs,
+		Args:  in.take,
 		RunE: func(c *cobra.Command, _ []string) error {
 			result, problems, err := inspect(c, &in)
 			if err != nil {
@@ -106,7 +113,8 @@ func inspect(c *cobra.Command, in *inputFlags) (*translate.Result, []problem.Pro
 		return nil, problems, nil
 	}
 	result := translate.New(translate.Config{Kinds: order.Kinds()}).Apply(snapshot)
-	return result, append(problems, result.Problems...), nil
+	own, _ := standalone.Judge(result)
+	return result, append(problems, own...), nil
 }
 
 func printProblems(w io.Writer, problems []problem.Problem) {

@@ -23,6 +23,7 @@ func main() { os.Exit(execute()) }
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := &cobra.Command{
 		Use:   "ebbgate",
 		Short: "The one guarded way out: an egress gateway, above all towards AI providers",
@@ -34,7 +35,11 @@ With your provider's key:    OPENAI_API_KEY=… ebbgate run
 With configuration of yours: ebbgate run -f DIR`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       versionText(),
+		Args:          noArguments,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("ebbgate {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(runCommand(), validateCommand(), translateCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -54,6 +59,14 @@ With configuration of yours: ebbgate run -f DIR`,
 	return 1
 }
 
+// noArguments refuses arguments where there is nothing that they could be.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{fmt.Errorf("%q is no command (see %s --help)", args[0], c.CommandPath())}
+}
+
 // usageError is a command line that cannot be meant.
 type usageError struct{ error }
 
@@ -64,7 +77,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		Run:   func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "ebbgate", versionText()) },
 	}
 }

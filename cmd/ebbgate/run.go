@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +47,7 @@ printed and not taken: the last good configuration keeps serving.
 Without -f the well-known providers are served whose keys are in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
 GEMINI_API_KEY), on http://localhost:8080 and for this machine alone. --quickstart serves emulators of two providers
 instead, so that the first call needs no key.`,
-		Args: cobra.NoArgs,
+		Args: f.take,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	f.add(c)
@@ -57,12 +60,37 @@ instead, so that the first call needs no key.`,
 	c.Flags().StringVar(&f.accessLog, "access-log", "stdout", "access log: stdout, stderr, off or a file to append to")
 	c.Flags().StringVar(&f.auditLog, "audit-log", "stderr", "audit log: stdout, stderr or a file to append to")
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "least level of the process's own log on stderr: debug, info, warn or error")
-	c.Flags().DurationVar(&f.drain, "drain", 30*time.Second, "how long exchanges may go on after SIGTERM")
-	c.MarkFlagsMutuallyExclusive("quickstart", "file")
+	c.Flags().DurationVar(&f.drain, "drain", 30*time.Second, "how long exchanges may go on after SIGTERM or Ctrl-C; a second one cuts them")
 	return c
 }
 
+// check refuses flags that do not go together, and values that cannot be meant.
+func (f *runFlags) check(c *cobra.Command) error {
+	files := len(f.paths) > 0
+	switch _, err := netip.ParseAddr(f.address); {
+	case files && f.quickstart:
+		return &usageError{errors.New("--quickstart goes without files")}
+	case files && (c.Flags().Changed("address") || c.Flags().Changed("port")):
+		return &usageError{errors.New("--address and --port go without files: with -f a Gateway's spec.addresses and listeners say it")}
+	case !files && f.secrets != "":
+		return &usageError{errors.New("--secrets goes with -f")}
+	case err != nil:
+		return &usageError{fmt.Errorf("--address: %q is no IP address", f.address)}
+	case f.port < 1 || f.port > 65535:
+		return &usageError{fmt.Errorf("--port: %d is none of 1 to 65535", f.port)}
+	}
+	for name, address := range map[string]string{"admin": f.admin, "health": f.health} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return &usageError{fmt.Errorf("--%s: %q is no address with a port, such as 127.0.0.1:9901", name, address)}
+		}
+	}
+	return nil
+}
+
 func (f *runFlags) run(c *cobra.Command) (err error) {
+	if err := f.check(c); err != nil {
+		return err
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
 		return &usageError{fmt.Errorf("--log-level: %q is none of debug, info, warn and error", f.logLevel)}
@@ -88,7 +116,7 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 			return err
 		}
 		config.Ready = func(addresses []string) {
-			fmt.Fprintf(c.ErrOrStderr(), "serving %v\n", addresses)
+			f.serving(c.ErrOrStderr(), addresses)
 		}
 	} else {
 		stop, err := f.builtin(c, &config)
@@ -105,9 +133,6 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 
 // builtin configures what is served without files.
 func (f *runFlags) builtin(c *cobra.Command, config *standalone.Config) (stop func() error, err error) {
-	if f.secrets != "" {
-		return nil, &usageError{errors.New("--secrets goes with -f")}
-	}
 	stop = func() error { return nil }
 	var services []builtin.Service
 	if f.quickstart {
@@ -139,9 +164,20 @@ func (s still) Watch(ctx context.Context, _ func(*source.Snapshot, []problem.Pro
 	return nil
 }
 
+// serving says where a folder's listeners are.
+func (f *runFlags) serving(w io.Writer, addresses []string) {
+	fmt.Fprintf(w, "serving %s", strings.Join(addresses, ", "))
+	for _, page := range []struct{ name, address string }{{"admin", f.admin}, {"health and metrics", f.health}} {
+		if page.address != "" {
+			fmt.Fprintf(w, "; %s on http://%s", page.name, page.address)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
 // welcome says what to type next.
 func (f *runFlags) welcome(w io.Writer, services []builtin.Service) {
-	fmt.Fprintf(w, "\nEbbgate serves, for this machine alone:\n\n")
+	fmt.Fprintf(w, "\nEbbgate serves, for clients of this machine that name the host localhost:\n\n")
 	for _, s := range services {
 		fmt.Fprintf(w, "  %-10s base URL  %s\n", s.Title, s.BaseURL(f.port))
 	}
@@ -151,7 +187,7 @@ func (f *runFlags) welcome(w io.Writer, services []builtin.Service) {
 		fmt.Fprintf(w, "\nThe providers are emulators behind real TLS. With a key of yours: OPENAI_API_KEY=… ebbgate run\n")
 	}
 	if f.admin != "" {
-		fmt.Fprintf(w, "\nWhat it does: http://%s/config_dump and /metrics. Access log below. Ctrl-C ends it.\n\n", f.admin)
+		fmt.Fprintf(w, "\nWhat it does: http://%s/config_dump and /metrics. Access and audit log below. Ctrl-C ends it.\n\n", f.admin)
 	}
 }
 

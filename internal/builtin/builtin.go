@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/template"
 
 	_ "embed"
@@ -67,9 +68,13 @@ var ErrNoKeys = errors.New("nothing to serve: no -f, and none of OPENAI_API_KEY,
 func Providers(environment func(string) string) ([]Service, error) {
 	var found []Service
 	for _, s := range known() {
-		if s.Key, s.Port = environment(s.Variable), 443; s.Key != "" {
-			found = append(found, s)
+		if s.Key, s.Port = environment(s.Variable), 443; s.Key == "" {
+			continue
 		}
+		if strings.ContainsFunc(s.Key, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return nil, fmt.Errorf("%s: not a key: it holds white space or a character that no header may have", s.Variable)
+		}
+		found = append(found, s)
 	}
 	if len(found) == 0 {
 		return nil, ErrNoKeys
@@ -132,7 +137,7 @@ func (s *Service) Try(port int) string {
 	switch s.Name {
 	case "anthropic":
 		return fmt.Sprintf("  curl %s/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \\\n"+
-			"    -d '{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n", s.BaseURL(port))
+			"    -d '{\"model\":\"claude-sonnet-5\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n", s.BaseURL(port))
 	case "gemini":
 		return fmt.Sprintf("  curl %s/v1beta/models/gemini-2.5-flash:generateContent -H 'content-type: application/json' \\\n"+
 			"    -d '{\"contents\":[{\"parts\":[{\"text\":\"Hello\"}]}]}'\n", s.BaseURL(port))

@@ -10,7 +10,7 @@ import (
 // byte, and signatures over the path hold. Empty segments stay. "*" and the empty path of a CONNECT are normal.
 //
 // An encoded slash or backslash separates nothing; a path where decoding it would make a dot segment is an *Error with
-// status 400, and so is one with a backslash, an encoded NUL, an invalid escape, or a byte that no target can have.
+// status 400, and so is one with parameters on a dot segment ("..;"), a backslash, an encoded NUL, an invalid escape, or a byte that no target can have.
 //
 // The path that comes back is the one that went in where that is normal already; else it is a view of the returned
 // buffer, which is buf where its capacity suffices.
@@ -81,6 +81,9 @@ func checkPath(path string) (normal bool, text string) {
 			continue
 		case !escaped && (class[c]&isTarget == 0 || c == '\\' || c == '?'):
 			return false, "byte that no path can have"
+		}
+		if c == ';' && p.isDots() { // some servers take parameters off a segment before they resolve it
+			return false, "parameters on a dot segment"
 		}
 		if escaped && class[c]&isUnreserved != 0 {
 			normal = false

@@ -26,7 +26,9 @@ func (s Sensitive) Reveal() []byte {
 }
 
 // Equal compares in constant time.
-func (s Sensitive) Equal(o Sensitive) bool { return subtle.ConstantTimeCompare(s.Reveal(), o.Reveal()) == 1 }
+func (s Sensitive) Equal(o Sensitive) bool {
+	return subtle.ConstantTimeCompare(s.Reveal(), o.Reveal()) == 1
+}
 
 // String is "[redacted]".
 func (s Sensitive) String() string { return redacted }

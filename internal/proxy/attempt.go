@@ -15,6 +15,9 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/pick"
 )
 
+// rejectedTimeout is how long the rest of a refused answer is waited for, which the audit log alone wants.
+const rejectedTimeout = time.Second
+
 // freshTries is how often a request that met a dying pooled connection is given another.
 const freshTries = 3
 
@@ -230,6 +233,7 @@ func (j *journey) rejected(refusal *exchange.Refusal) {
 	j.reuse = false
 	if body := j.x.Response.Body; body != nil && refusal.Redact != nil {
 		const bound = 8 << 10 // twice what is logged, so that no secret is cut before it is blanked
+		_ = j.up.SetReadDeadline(time.Now().Add(rejectedTimeout))
 		start, _ := io.ReadAll(io.LimitReader(body, bound))
 		j.server.config.Observer.AuditBody(j.x, start, refusal.Redact)
 	}

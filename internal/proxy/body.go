@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -15,13 +16,17 @@ import (
 // holdMax bounds what Body stages may ask for.
 const holdMax = 32 << 20
 
+// holds is room for held bodies.
+var holds = sync.Pool{New: func() any { return new([]byte) }}
+
 // bodyTimeout is how long a client may take to send a body that is held.
 const bodyTimeout = 30 * time.Second
 
 // holdBody reads a body of known and moderate length before it is sent: it goes out with the head, and can go again.
 func (j *journey) holdBody() *exchange.Refusal {
 	r := &j.x.Request
-	if j.held != nil || r.Body == nil || r.Length < 0 || r.Length > forward.HoldMax {
+	if j.held != nil || r.Body == nil || j.hold != nil || // a stage has seen the beginning: the rest streams behind it
+		r.Length < 0 || r.Length > forward.HoldMax {
 		return nil
 	}
 	if whole, ok := j.conn.Reader().Body().Whole(); ok {
@@ -31,9 +36,9 @@ func (j *journey) holdBody() *exchange.Refusal {
 	}
 	_, err := j.read(r.Length)
 	if err != nil {
-		return j.clientFailed(errors.Join(forward.ErrRequestBody, err))
+		return j.unread(err)
 	}
-	j.held = j.hold
+	j.held = *j.hold
 	return nil
 }
 
@@ -47,21 +52,29 @@ func (j *journey) judgeBody(ctx context.Context, need int64, whole bool) *exchan
 	end, err := j.read(need)
 	switch {
 	case err != nil:
-		return j.clientFailed(errors.Join(forward.ErrRequestBody, err))
+		return j.unread(err)
 	case whole && !end:
 		return exchange.Refuse(exchange.BodyTooLarge, "the request's body is larger than a policy may read")
 	}
-	if refusal := j.rule.chain.Body(ctx, j.x, j.hold); refusal != nil {
+	if refusal := j.rule.chain.Body(ctx, j.x, (*j.hold)[:min(int64(len(*j.hold)), need)]); refusal != nil {
 		return refusal
 	}
 	if end {
-		j.held = j.hold
+		j.held = *j.hold
 		r.Length = int64(len(j.held))
 		return nil
 	}
-	r.Body = io.MultiReader(bytes.NewReader(j.hold), r.Body)
-	j.x.BytesIn -= int64(len(j.hold)) // counted when it is sent on
+	r.Body = io.MultiReader(bytes.NewReader(*j.hold), r.Body)
+	j.x.BytesIn -= int64(len(*j.hold)) // counted when it is sent on
 	return nil
+}
+
+// unread is the refusal for a body that could not be read.
+func (j *journey) unread(err error) *exchange.Refusal {
+	if refusal := j.ended(&exchange.Attempt{}); refusal != nil {
+		return refusal
+	}
+	return j.clientFailed(errors.Join(forward.ErrRequestBody, err))
 }
 
 // read takes n bytes of the body at most into hold, and reports whether the body ended with them.
@@ -71,12 +84,13 @@ func (j *journey) read(n int64) (end bool, err error) {
 	}
 	j.conn.Watch.Arm(watch.BodyTimeout, bodyTimeout)
 	defer j.conn.Watch.Disarm()
-	room := bytes.NewBuffer(j.hold[:0])
-	_, err = io.CopyN(room, j.x.Request.Body, n)
-	j.hold = room.Bytes()
-	j.x.BytesIn += int64(len(j.hold))
+	j.hold = holds.Get().(*[]byte)
+	room := bytes.NewBuffer((*j.hold)[:0])
+	_, err = io.CopyN(room, j.x.Request.Body, n+1) // one more than is wanted tells whether that was all
+	*j.hold = room.Bytes()
+	j.x.BytesIn += int64(len(*j.hold))
 	if err == nil {
-		return j.conn.Reader().Done(), nil
+		return false, nil
 	}
 	if errors.Is(err, io.EOF) {
 		return true, nil

@@ -69,6 +69,7 @@ var details = map[exchange.Reason]string{
 	exchange.UpstreamInvalid:       "the destination's answer is no valid HTTP",
 	exchange.UpstreamTimeout:       "the destination did not answer in time",
 	exchange.OutcomeUnknown:        "the request was sent and no answer came: whether the destination did the work is not known",
+	exchange.RequestTimeout:        "the request's body took too long",
 	exchange.ClientGone:            "the client left before its answer was complete",
 	exchange.ShuttingDown:          "the gateway is shutting down",
 	exchange.StreamIdle:            "the destination fell silent within its answer",
@@ -76,11 +77,11 @@ var details = map[exchange.Reason]string{
 
 // failed is the refusal for an attempt that ended before an answer's head.
 func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
-	if errors.Is(err, forward.ErrRequestBody) || errors.Is(err, accept.ErrClient) {
-		return j.clientFailed(err)
-	}
 	if refusal := j.ended(a); refusal != nil {
 		return refusal
+	}
+	if errors.Is(err, forward.ErrRequestBody) || errors.Is(err, accept.ErrClient) {
+		return j.clientFailed(err)
 	}
 	var wrong *http1.Error
 	j.outcome.unsent = a.Written == 0
@@ -113,6 +114,8 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		reason = exchange.ShuttingDown
 	case watch.StreamIdleTimeout:
 		reason = exchange.StreamIdle
+	case watch.BodyTimeout:
+		reason = exchange.RequestTimeout
 	default:
 		if a.Written > 0 && !idempotent(j.x.Request.Method) {
 			reason = exchange.OutcomeUnknown

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
@@ -13,6 +14,7 @@ import (
 
 const (
 	requestIDField = "Ebbgate-Request-Id"
+	answerTimeout  = 30 * time.Second // for a client to take an answer of ours
 	reasonDocs     = "https://ebbgate.dev/docs/reasons#"
 )
 
@@ -58,6 +60,9 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 	body := j.render(res, refusal)
 	res.Length = int64(len(body))
 	j.discard()
+	if j.conn.Watch.Cause() == watch.None {
+		j.conn.Watch.Arm(watch.StreamIdleTimeout, answerTimeout)
+	}
 	if err := j.conn.Begin(res, body, true); err != nil {
 		x.Aborted = "client"
 	}

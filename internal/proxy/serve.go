@@ -14,6 +14,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
 // journey is one exchange on its way through the steps. One is kept per connection and used again.
@@ -29,7 +30,7 @@ type journey struct {
 	up      *dial.Conn
 	reuse   bool // up goes back to its pool
 	held    []byte
-	hold    []byte // room for held bodies, while the connection lives
+	hold    *[]byte // room of a held body, from holds
 	outcome outcome
 }
 
@@ -70,7 +71,7 @@ func (s *Server) journey(c *accept.Conn) *journey {
 		j = &journey{server: s, conn: c, x: &c.X}
 		c.Served = j
 	}
-	*j = journey{server: s, conn: c, x: j.x, hold: j.hold[:0]}
+	*j = journey{server: s, conn: c, x: j.x}
 	return j
 }
 
@@ -91,6 +92,7 @@ func (j *journey) identify() *exchange.Refusal {
 func (j *journey) match() *exchange.Refusal {
 	r := &j.x.Request
 	if r.Method == http.MethodConnect {
+		j.conn.Last() // what follows may be meant for the tunnel
 		return exchange.Refuse(exchange.RouteNotFound, "no route takes CONNECT here")
 	}
 	j.found = j.port.match.Match(r, j.conn.SNI)
@@ -100,6 +102,8 @@ func (j *journey) match() *exchange.Refusal {
 	switch {
 	case j.found.Misdirected:
 		return exchange.Refuse(exchange.Misdirected, "this connection's server name and the request's host belong to different listeners")
+	case j.found.Listener == nil && j.port.gateway.plan.Local:
+		return exchange.Refuse(exchange.RouteNotFound, "this gateway answers to the host localhost alone")
 	case j.found.Rule == nil:
 		return exchange.Refuse(exchange.RouteNotFound, "no route takes this host, path and method")
 	}
@@ -111,7 +115,7 @@ func (j *journey) match() *exchange.Refusal {
 // judge is what can be decided before a backend is picked.
 func (j *journey) judge(ctx context.Context) *exchange.Refusal {
 	j.conn.Watch.Limit(j.rule.timeout)
-	if j.port.gateway.plan.Local && crossOrigin(&j.x.Request.Header) {
+	if local := j.port.gateway.plan.Local || j.x.Client.Source == exchange.SourceLoopback; local && crossOrigin(&j.x.Request.Header) {
 		return exchange.Refuse(exchange.CrossOriginDenied, "this gateway serves no requests that a web page made")
 	}
 	if j.rule.fault != nil {
@@ -171,6 +175,7 @@ func (j *journey) redirect() *exchange.Refusal {
 	res.Header.Set("Location", match.Location(&j.x.Request, scheme, j.port.number, j.rule.redirect, j.found.Prefix))
 	res.Header.Set(requestIDField, j.x.ID)
 	j.discard()
+	j.conn.Watch.Arm(watch.StreamIdleTimeout, answerTimeout)
 	if err := j.conn.Begin(res, nil, true); err != nil {
 		j.x.Aborted = "client"
 	}
@@ -187,8 +192,11 @@ func (j *journey) end() {
 	j.server.config.Observer.End(x)
 	j.conn.Watch.End()
 	j.release() // after the logs: the answer's strings are the upstream connection's
-	if cap(j.hold) > forward.HoldMax {
-		j.hold = nil
+	if j.hold != nil {
+		if cap(*j.hold) <= 2*forward.HoldMax {
+			holds.Put(j.hold)
+		}
+		j.hold, j.held = nil, nil
 	}
 }
 

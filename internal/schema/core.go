@@ -20,18 +20,20 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
+var secretKind = schema.GroupKind{Group: corev1.GroupName, Kind: "Secret"}
+
 // coreKinds are the kinds we read that no CRD serves.
 func coreKinds() []*kind {
-	core := func(group, name string, namespaced bool, rule nameRule) *kind {
+	entry := func(group, name string, namespaced bool, rule nameRule) *kind {
 		gk := schema.GroupKind{Group: group, Kind: name}
 		return &kind{GroupKind: gk, namespaced: namespaced, versions: []string{"v1"}, checker: coreKind{empty: typed[gk]}, validName: rule}
 	}
 	return []*kind{
-		core(corev1.GroupName, "ConfigMap", true, subdomainName),
-		core(corev1.GroupName, "Namespace", false, namespaceName),
-		core(corev1.GroupName, "Secret", true, subdomainName),
-		core(corev1.GroupName, "Service", true, serviceName),
-		core(discoveryv1.GroupName, "EndpointSlice", true, subdomainName),
+		entry(corev1.GroupName, "ConfigMap", true, subdomainName),
+		entry(corev1.GroupName, "Namespace", false, namespaceName),
+		entry(corev1.GroupName, "Secret", true, subdomainName),
+		entry(corev1.GroupName, "Service", true, serviceName),
+		entry(discoveryv1.GroupName, "EndpointSlice", true, subdomainName),
 	}
 }
 
@@ -53,7 +55,9 @@ func (k coreKind) check(_ context.Context, obj *unstructured.Unstructured) []Iss
 		return []Issue{undecodable(err)}
 	}
 	for _, err := range strict {
-		issues = append(issues, unknownIn(into, err))
+		if issue := unknownIn(into, err); !strings.HasPrefix(issue.Field, "metadata.") { // told already, by checkMetadata
+			issues = append(issues, issue)
+		}
 	}
 	setDefaults(into)
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(into)
@@ -68,7 +72,11 @@ func (k coreKind) check(_ context.Context, obj *unstructured.Unstructured) []Iss
 func undecodable(err error) Issue {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return Issue{Field: wrong.Field, Problem: fmt.Sprintf("must be %s, is %s", wrong.Type, strings.Fields(wrong.Value + " ?")[0])}
+		is := strings.Fields(wrong.Value + " ?")[0]
+		if is == "bool" {
+			is = "boolean"
+		}
+		return Issue{Field: wrong.Field, Problem: fmt.Sprintf("must be %s, is %s", wrong.Type, is), Mend: quote(wrong.Type.String(), is)}
 	}
 	return Issue{Problem: "a field is of the wrong type"}
 }
@@ -79,9 +87,12 @@ func unknownIn(into Object, err error) Issue {
 		return Issue{Problem: "has an unknown or repeated field"}
 	}
 	above, name := parent(at.FieldPath())
+	if _, ok := into.(*corev1.Secret); ok { // only its top has fields that can be unknown, and their names may have dots
+		above, name = "", at.FieldPath()
+	}
 	return Issue{
 		Field:   at.FieldPath(),
-		Problem: "unknown field",
+		Problem: unknownField,
 		Mend:    choose(name, jsonNames(reflect.TypeOf(into), above), "fields here"),
 	}
 }
@@ -127,7 +138,7 @@ func fields(t reflect.Type) map[string]reflect.Type {
 
 // checkBase64 finds the values of a Secret's data that are not base64, since the decoder would not say which they are.
 func checkBase64(obj *unstructured.Unstructured) []Issue {
-	if obj.GroupVersionKind().GroupKind() != (schema.GroupKind{Kind: "Secret"}) {
+	if obj.GroupVersionKind().GroupKind() != secretKind {
 		return nil
 	}
 	data, _, err := unstructured.NestedMap(obj.Object, "data")

@@ -80,33 +80,43 @@ func (k *customKind) check(ctx context.Context, obj *unstructured.Unstructured) 
 	// An API server drops status from what a user writes, since status is a subresource of every kind here.
 	delete(obj.Object, "status")
 
-	issues := c.unknown(obj)
+	paths := c.prune(obj)
+	issues := c.unknown(paths)
+	slips := slips(paths, c.schema)
 	defaulting.PruneNonNullableNullsWithoutDefaults(obj.Object, c.schema)
 	defaulting.Default(obj.Object, c.schema)
 
 	errs := validation.ValidateCustomResource(nil, obj.Object, c.openapi)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, c.schema, obj.Object)...)
 	for _, err := range errs {
-		issues = append(issues, fromSchema(err, c.schema))
+		if !slices.ContainsFunc(slips, func(m misspelt) bool { return m.misses(err) }) {
+			issues = append(issues, fromSchema(err, c.schema))
+		}
 	}
 	if slices.ContainsFunc(errs, blocksRules) {
 		return issues
 	}
 	for _, err := range c.rules.check(ctx, obj.Object) {
-		issues = append(issues, fromRule(err, c.schema))
+		if !echoes(err, errs) && !slices.ContainsFunc(slips, func(m misspelt) bool { return m.follows(err) }) {
+			issues = append(issues, fromRule(err, c.schema))
+		}
 	}
 	return issues
 }
 
-// unknown removes the fields that the schema does not have, and says so.
-func (c *compiled) unknown(obj *unstructured.Unstructured) []Issue {
-	paths := pruning.PruneWithOptions(obj.Object, c.schema, true, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+// prune removes the fields that the schema does not have, and returns their paths.
+func (c *compiled) prune(obj *unstructured.Unstructured) []string {
+	return pruning.PruneWithOptions(obj.Object, c.schema, true, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+}
+
+// unknown says what is wrong with fields that the schema does not have.
+func (c *compiled) unknown(paths []string) []Issue {
 	var issues []Issue
 	for _, path := range paths {
 		above, name := parent(path)
 		issues = append(issues, Issue{
 			Field:   path,
-			Problem: "unknown field",
+			Problem: unknownField,
 			Mend:    choose(name, fieldNames(lookup(c.schema, above)), "fields here"),
 		})
 	}

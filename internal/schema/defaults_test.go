@@ -154,31 +154,6 @@ metadata: {name: x}
 spec: {type: ExternalHostname, externalHostname: {hostname: a.example}, port: {port: 443}}`)
 }
 
-func TestServes(t *testing.T) {
-	v := schema.New()
-	for _, c := range []struct {
-		gvk         k8sschema.GroupVersionKind
-		known, ours bool
-	}{
-		{k8sschema.GroupVersionKind{Group: "ebbgate.dev", Version: "v1alpha1", Kind: "Backend"}, true, true},
-		{k8sschema.GroupVersionKind{Group: "ebbgate.dev", Version: "v1", Kind: "Backend"}, false, true},
-		{k8sschema.GroupVersionKind{Group: "ebbgate.dev", Version: "v1alpha1", Kind: "Bakend"}, false, true},
-		{k8sschema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"}, true, true},
-		{k8sschema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1alpha3", Kind: "TLSRoute"}, true, true},
-		{k8sschema.GroupVersionKind{Version: "v1", Kind: "Service"}, true, false},
-		{k8sschema.GroupVersionKind{Version: "v1", Kind: "Pod"}, false, false},
-		{k8sschema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, false, false},
-	} {
-		known, ours := v.Serves(c.gvk)
-		if known != c.known || ours != c.ours {
-			t.Errorf("%s: known %v, ours %v", c.gvk, known, ours)
-		}
-		if !known && len(v.Check(t.Context(), objectOf(c.gvk))) != 1 {
-			t.Errorf("%s: Check says nothing", c.gvk)
-		}
-	}
-}
-
 func objectOf(gvk k8sschema.GroupVersionKind) *unstructured.Unstructured {
 	obj := &unstructured.Unstructured{}
 	obj.SetGroupVersionKind(gvk)

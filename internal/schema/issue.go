@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -18,11 +19,30 @@ type Issue struct {
 	Problem string
 	// Mend says what to write instead. It is empty where Problem says it already.
 	Mend string
+	// Spot is the path to find the line by where Field must say less. It may hold a secret: it is never shown.
+	Spot string
+}
+
+const unknownField = "unknown field"
+
+// hide takes the name of an unknown field out of an issue: in a Secret whose lines are indented wrongly, it may be a
+// key. Only metadata has fields of its own below which a name can be unknown.
+func (i *Issue) hide() {
+	if i.Problem != unknownField {
+		return
+	}
+	i.Problem, i.Spot, i.Field = "holds an unknown field", i.Field, ""
+	if strings.HasPrefix(i.Spot, "metadata.") {
+		i.Field = "metadata"
+	}
 }
 
 // String is the issue on one line.
 func (i Issue) String() string {
-	text := i.Field + ": " + i.Problem
+	text := i.Problem
+	if i.Field != "" {
+		text = i.Field + ": " + text
+	}
 	if i.Mend != "" {
 		text += "; " + i.Mend
 	}
@@ -47,10 +67,14 @@ func fromSchema(err *field.Error, root *structural.Structural) Issue {
 		issue.Mend = "remove one of the two, or " + distinct(root, err.Field)
 	case field.ErrorTypeTypeInvalid:
 		issue.Problem = strings.TrimPrefix(err.Detail, err.Field+" in body ")
-		if m := wrongType.FindStringSubmatch(err.Detail); m != nil {
+		m := wrongType.FindStringSubmatch(err.Detail)
+		if m != nil {
 			issue.Problem = fmt.Sprintf("must be %s, is %s", m[1], m[2])
 		}
 		issue.Mend = want(node)
+		if m != nil {
+			issue.Mend = cmp.Or(quote(m[1], m[2]), issue.Mend)
+		}
 	case field.ErrorTypeTooLong, field.ErrorTypeTooMany:
 		issue.Problem = err.Detail
 	default:
@@ -58,7 +82,7 @@ func fromSchema(err *field.Error, root *structural.Structural) Issue {
 		if strings.Contains(issue.Problem, "should match '") {
 			issue.Problem = "is not of the right form"
 		}
-		issue.Mend = want(node)
+		issue.Mend = cmp.Or(schemeless(node, err.BadValue), want(node))
 	}
 	return issue
 }
@@ -70,6 +94,7 @@ func fromRule(err *field.Error, root *structural.Structural) Issue {
 	if issue.Problem == "" {
 		issue.Problem = strings.ToLower(string(err.Type))
 	}
+	issue.Mend = ruleMend(issue.Problem)
 	if strings.HasPrefix(issue.Problem, "failed rule") {
 		issue.Mend = want(lookup(root, err.Field))
 	}

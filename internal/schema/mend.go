@@ -2,7 +2,7 @@ package schema
 
 import (
 	"fmt"
-	"slices"
+	"regexp"
 	"strings"
 
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -11,18 +11,27 @@ import (
 // patterns says in words what the patterns of the Gateway API, whose schemas we carry without descriptions, and the
 // most common ones of ours ask for.
 var patterns = map[string]string{
-	`^([0-9]{1,5}(h|m|s|ms)){1,4}$`:                                                      "a duration such as 500ms, 5s or 1m30s",
-	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`:                                                    "lower-case letters, digits and hyphens, such as my-name",
-	`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`:                                                  "a header name such as X-Model",
-	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:                  "a host name in lower case such as api.example.com",
-	`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:           "a host name in lower case such as api.example.com or *.example.com",
-	`^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`: "a host name in lower case such as api.example.com or *.example.com",
-	`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:               `an API group such as gateway.networking.k8s.io, or "" for the core group`,
-	`^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$`:                                              "a kind such as Service",
-	`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$`:                                               `a name such as team-a, or "*"`,
-	`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$`:             `a name such as batch, or "*"`,
-	`^(\*|spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)+)$`:                                    `a SPIFFE id such as spiffe://cluster.local/ns/ai/sa/batch, or "*"`,
-	`^(/\*?([^/*?#\s]+\*?)*)*(/\*\*)?$`:                                                  "a path such as /v1/models, /v1/*/events or /v1/chat/**",
+	`^([0-9]{1,5}(h|m|s|ms)){1,4}$`:                                                                                                       "a duration such as 500ms, 5s or 1m30s",
+	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`:                                                                                                     "lower-case letters, digits and hyphens, such as my-name",
+	`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`:                                                                                                   "a header name such as X-Model",
+	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:                                                                   "a host name in lower case such as api.example.com",
+	`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:                                                            "a host name in lower case such as api.example.com or *.example.com",
+	`^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`:                                                  "a host name in lower case such as api.example.com or *.example.com",
+	`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:                                                                `an API group such as gateway.networking.k8s.io, or "" for the core group`,
+	`^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$`:                                                                                               "a kind such as Service",
+	`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$`:                                                                                                `a name such as team-a, or "*"`,
+	`^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$`:                                                              `a name such as batch, or "*"`,
+	`^(\*|spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)+)$`:                                                                                     `a SPIFFE id such as spiffe://cluster.local/ns/ai/sa/batch, or "*"`,
+	`^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+$`:             "a protocol such as HTTP, HTTPS, TLS or TCP",
+	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+$`:                                 "a domain and a path such as ebbgate.dev/egress-gateway",
+	`^Hostname|IPAddress|NamedAddress|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+$`: "IPAddress, Hostname or NamedAddress",
+	`^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]))$`:          "System",
+	`(^\*$)|(^(http(s)?):\/\/(((\*\.)?([a-zA-Z0-9\-]+\.)*[a-zA-Z0-9-]+|\*)(:([0-9]{1,5}))?)$)`:                                            `an origin such as https://app.example.com, or "*"`,
+	`^(([^:/?#]+):)(//([^/?#]*))([^?#]*)(\?([^#]*))?(#(.*))?`:                                                                             "a URI such as spiffe://cluster.local/ns/ai/sa/batch",
+	`^[!-~]+([\t ]?[!-~]+)*$`:                                "visible ASCII characters with single spaces between them",
+	`^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$`: "a path such as /v1/models",
+	`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`:          "letters, digits, - _ and .",
+	`^(/\*?([^/*?#\s]+\*?)*)*(/\*\*)?$`:                      "a path such as /v1/models, /v1/*/events or /v1/chat/**",
 }
 
 // want says what a value of a schema node looks like: its choices, its form, or our description of the field.
@@ -43,6 +52,9 @@ func want(node *structural.Structural) string {
 		return sentences(node.Description)
 	}
 	if rules != nil && rules.Pattern != "" {
+		if len(rules.Pattern) > longest {
+			return "see docs/api.md for the form"
+		}
 		return "write a value that matches " + rules.Pattern
 	}
 	return "write " + shape(node)
@@ -100,52 +112,56 @@ func sentences(text string) string {
 	return strings.TrimSpace(text[:end])
 }
 
-// choose proposes the name nearest to what was written, or lists the names there are.
-func choose(written string, names []string, label string) string {
-	names = slices.Sorted(slices.Values(names))
-	best, bestDistance := "", max(1, len(written)/3)+1
-	for _, name := range names {
-		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < bestDistance {
-			best, bestDistance = name, d
-		}
-	}
-	const most = 20
-	switch {
-	case best != "":
-		return fmt.Sprintf("did you mean %s?", best)
-	case len(names) == 0:
-		return "remove it"
-	case len(names) > most:
-		return label + ": " + strings.Join(names[:most], ", ") + ", …"
-	}
-	return label + ": " + strings.Join(names, ", ")
+const longest = 60 // bytes of a pattern that a reader can be asked to make sense of
+
+// ruleMends are the mends for CEL rules whose messages do not say what to write, most of them the Gateway API's.
+var ruleMends = map[string]string{
+	"Must have port for Service reference":                                                       "for a Backend write group: ebbgate.dev and kind: Backend; a Service needs port",
+	"value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']": `begin it with /, or write type: RegularExpression`,
+	"type must be one of ['Exact', 'PathPrefix', 'RegularExpression']":                           "write one of Exact, PathPrefix, RegularExpression",
 }
 
-// distance is the number of bytes to insert, delete, replace or swap with their neighbour to get from a to b
-// (optimal string alignment). Long names are not compared: nobody mistypes 64 bytes into another field's name.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
+// targets finds the kinds in our rules' messages on targetRefs, "A and B (group)" each.
+var targets = regexp.MustCompile(`(\w+)(?: and (\w+))? \(([^)]+)\)`)
+
+// ruleMend says what to write where a rule's message does not.
+func ruleMend(message string) string {
+	if !strings.HasPrefix(message, "targetRefs may name ") {
+		return ruleMends[message]
 	}
-	var before []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next := make([]int, len(b)+1)
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
+	var pairs []string
+	for _, m := range targets.FindAllStringSubmatch(message, -1) {
+		group := m[3]
+		if group == "core group" {
+			group = `""`
+		}
+		for _, kind := range m[1:3] {
+			if kind != "" {
+				pairs = append(pairs, "group: "+group+" and kind: "+kind)
 			}
 		}
-		before, row = row, next
 	}
-	return row[len(b)]
+	return "write " + strings.Join(pairs, ", or ")
+}
+
+// quote is the mend for a value that YAML takes for something else than text.
+func quote(wanted, is string) string {
+	if wanted == "string" && (is == "number" || is == "integer" || is == "boolean") {
+		return "put it in quotes"
+	}
+	return ""
+}
+
+// schemeless is the mend for a host name that is written as a URL; empty where the value is none.
+func schemeless(node *structural.Structural, value any) string {
+	text, _ := value.(string)
+	if node == nil || node.ValueValidation == nil || !strings.Contains(patterns[node.ValueValidation.Pattern], "host name") {
+		return ""
+	}
+	for _, scheme := range []string{"https://", "http://"} {
+		if strings.HasPrefix(strings.ToLower(text), scheme) {
+			return "leave " + scheme + " off, and what follows the host name"
+		}
+	}
+	return ""
 }

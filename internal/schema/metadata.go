@@ -43,7 +43,7 @@ func (k *kind) checkMetadata(obj *unstructured.Unstructured) []Issue {
 	var issues []Issue
 	for _, path := range unknown {
 		_, name := parent(path)
-		issues = append(issues, Issue{Field: path, Problem: "unknown field", Mend: choose(name, metadataNames(), "fields here")})
+		issues = append(issues, Issue{Field: path, Problem: unknownField, Mend: choose(name, metadataNames(), "fields here")})
 	}
 	if k.namespaced && meta.Namespace == "" {
 		meta.Namespace = metav1.NamespaceDefault

@@ -26,7 +26,7 @@ func TestNodeByNodeIsTheWhole(t *testing.T) {
 		k.once.Do(k.load)
 		c := k.versions[obj.GroupVersionKind().Version]
 		delete(obj.Object, "status")
-		c.unknown(obj)
+		c.prune(obj)
 		defaulting.Default(obj.Object, c.schema)
 
 		whole, _ := cel.NewValidator(c.schema, true, celconfig.PerCallLimit).Validate(t.Context(), nil, c.schema, obj.Object, nil, celconfig.RuntimeCELCostBudget)

@@ -9,7 +9,6 @@ package schema
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -63,13 +62,6 @@ func New() *Validator {
 	return v
 }
 
-// Serves says whether objects of a group, version and kind can be checked, and whether the group is one whose every
-// kind we should know: an unknown kind of such a group is a mistake, one of any other group somebody else's.
-func (v *Validator) Serves(gvk schema.GroupVersionKind) (known, groupOurs bool) {
-	k := v.kinds[gvk.GroupKind()]
-	return k != nil && slices.Contains(k.versions, gvk.Version), v.groups[gvk.Group]
-}
-
 // Namespaced says whether objects of a kind live in namespaces. Kinds that are not served do not.
 func (v *Validator) Namespaced(gk schema.GroupKind) bool {
 	k := v.kinds[gk]
@@ -87,35 +79,11 @@ func (v *Validator) Check(ctx context.Context, obj *unstructured.Unstructured) [
 	k := v.kinds[gvk.GroupKind()]
 	issues := k.checkMetadata(obj)
 	issues = append(issues, k.checker.check(ctx, obj)...)
+	if gvk.GroupKind() == secretKind {
+		for i := range issues {
+			issues[i].hide()
+		}
+	}
 	slices.SortStableFunc(issues, func(a, b Issue) int { return strings.Compare(a.Field, b.Field) })
 	return slices.Compact(issues)
-}
-
-// unserved says what is wrong with a group, version and kind that we do not read.
-func (v *Validator) unserved(gvk schema.GroupVersionKind) Issue {
-	if k := v.kinds[gvk.GroupKind()]; k != nil {
-		return Issue{
-			Field:   "apiVersion",
-			Problem: fmt.Sprintf("%s is not served in version %q", gvk.Kind, gvk.Version),
-			Mend:    "write " + schema.GroupVersion{Group: gvk.Group, Version: k.versions[0]}.String(),
-		}
-	}
-	var here []string
-	for gk := range v.kinds {
-		if gk.Group == gvk.Group {
-			here = append(here, gk.Kind)
-		}
-		if gk.Kind == gvk.Kind {
-			return Issue{
-				Field:   "apiVersion",
-				Problem: fmt.Sprintf("group %q has no kind %s", gvk.Group, gvk.Kind),
-				Mend:    "write " + schema.GroupVersion{Group: gk.Group, Version: v.kinds[gk].versions[0]}.String(),
-			}
-		}
-	}
-	return Issue{
-		Field:   "kind",
-		Problem: fmt.Sprintf("%s is not a kind that Ebbgate reads", gvk.Kind),
-		Mend:    choose(gvk.Kind, here, "kinds of this group"),
-	}
 }

@@ -12,7 +12,10 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/observe"
@@ -46,6 +49,9 @@ type Config struct {
 	Ready    func(addresses []string) // told once, when it serves
 }
 
+// retryEvery is how often an address that was taken is tried again.
+const retryEvery = 2 * time.Second
+
 // ErrInvalid is a configuration at start that cannot be served; Problems was told why.
 var ErrInvalid = errors.New("configuration invalid")
 
@@ -56,6 +62,10 @@ type gateway struct {
 	proxy      *proxy.Server
 	translator *translate.Translator
 	problems   atomic.Pointer[[]problem.Problem]
+	unbound    atomic.Bool // a listener's address is taken
+	mu         sync.Mutex  // one configuration at a time
+	locate     func(object, field string) (string, int)
+	written    []problem.Problem // of the newest configuration, apart from what the system lacks
 	ready      atomic.Bool
 	draining   atomic.Bool
 }
@@ -80,13 +90,17 @@ func Run(ctx context.Context, c Config) (err error) {
 	if result == nil {
 		return ErrInvalid
 	}
-	if err := g.apply(ctx, result); err != nil {
-		return err
+	if unserved := g.apply(ctx, result); len(unserved) > 0 {
+		g.tell(unserved)
+		return ErrInvalid
 	}
 	g.ready.Store(true)
 	if c.Ready != nil {
 		c.Ready(g.addresses())
 	}
+	var beside sync.WaitGroup
+	beside.Go(func() { g.retry(ctx) })
+	defer beside.Wait()
 	return c.Source.Watch(ctx, func(s *source.Snapshot, problems []problem.Problem) { g.changed(ctx, s, problems) })
 }
 
@@ -106,6 +120,9 @@ func (g *gateway) open() error {
 // close drains and ends everything; the log's last lines come last.
 func (g *gateway) close() error {
 	g.draining.Store(true)
+	if active := g.proxy.Active(); active > 0 {
+		g.config.Logger.Info("ending: waiting for what is under way; a second signal cuts it", "connections", active, "at_most", g.config.Drain)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.config.Drain)
 	defer cancel()
 	err := g.proxy.Shutdown(ctx)
@@ -116,6 +133,8 @@ func (g *gateway) close() error {
 
 // changed takes a new configuration, or keeps the last good one where it cannot be taken.
 func (g *gateway) changed(ctx context.Context, s *source.Snapshot, problems []problem.Problem) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	var result *translate.Result
 	if s == nil {
 		g.tell(problems)
@@ -127,30 +146,104 @@ func (g *gateway) changed(ctx context.Context, s *source.Snapshot, problems []pr
 		g.config.Logger.Error("configuration not taken: the last good one keeps serving")
 		return
 	}
-	if err := g.apply(ctx, result); err != nil {
-		g.config.Logger.Error("configuration taken but for what cannot be served", "error", err)
-		return
+	unbound := g.apply(ctx, result)
+	if len(unbound) > 0 {
+		g.tell(slices.Concat(g.written, unbound))
 	}
-	g.config.Logger.Info("configuration taken", "rules", len(g.proxy.Plan().Rules))
+	g.config.Logger.Info("configuration taken", "rules", len(result.Plan.Rules), "listening", g.addresses())
 }
 
-// translate makes the plan of a snapshot; nil where the snapshot holds a kind that this version does not serve, since
-// what is passed over could be what protects the rest.
+// translate makes the plan of a snapshot; nil where it must not be taken.
 func (g *gateway) translate(s *source.Snapshot, problems []problem.Problem) *translate.Result {
 	result := g.translator.Apply(s)
-	g.tell(slices.Concat(problems, result.Problems))
-	if slices.ContainsFunc(result.Problems, func(p problem.Problem) bool { return p.Reason == translate.UnsupportedKind }) {
+	own, taken := Judge(result)
+	g.locate, g.written = s.Locate, slices.Concat(problems, own)
+	g.tell(g.written)
+	if !taken {
 		return nil
 	}
 	return result
 }
 
-// apply puts a plan in force. The error names what of it cannot be served; the rest is.
-func (g *gateway) apply(ctx context.Context, result *translate.Result) error {
+// Judge gives a result's problems and whether it is taken. It is not where a kind stands there that this version does not
+// serve, since what is passed over could be what protects the rest, nor where nothing would be served at all.
+func Judge(result *translate.Result) (problems []problem.Problem, taken bool) {
+	problems = result.Problems
+	taken = !slices.ContainsFunc(problems, func(p problem.Problem) bool { return p.Reason == translate.UnsupportedKind })
+	if len(result.Plan.Gateways) > 0 {
+		return problems, taken
+	}
+	return append(slices.Clip(problems), problem.Problem{
+		Reason: "NothingServed", Message: "no Gateway would be served",
+		Mend: "write a Gateway of gatewayClassName ebbgate with a listener that can be programmed",
+	}), false
+}
+
+// apply puts a plan in force, and returns what of it could not be served; the rest is.
+func (g *gateway) apply(ctx context.Context, result *translate.Result) []problem.Problem {
 	err := g.proxy.Update(ctx, result.Plan)
 	g.observer.PlanApplied(len(result.Plan.Rules))
 	g.observer.Retain(present(result.Plan))
-	return err
+	unserved := g.unserved(err)
+	g.unbound.Store(len(unserved) > 0)
+	return unserved
+}
+
+// unserved are an Update's errors as problems: listeners above all whose address is taken.
+func (g *gateway) unserved(err error) []problem.Problem {
+	if err == nil {
+		return nil
+	}
+	list := []error{err}
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joined errors themselves
+		list = several.Unwrap()
+	}
+	var problems []problem.Problem
+	for _, err := range list {
+		p := problem.Problem{Condition: "Programmed", Reason: "Invalid", Message: err.Error()}
+		if bind, ok := errors.AsType[*proxy.BindError](err); ok {
+			namespace, name, _ := strings.Cut(bind.Gateway, "/")
+			p.Object, p.Field, p.Reason = plan.ObjectName("Gateway", namespace, name), "spec.listeners", "PortUnavailable"
+			p.Message = "the address " + bind.Address + " cannot be listened on: " + reasonOf(bind.Err)
+			p.Mend = "end what holds the address, or choose another"
+		}
+		if g.locate != nil && p.Object != "" {
+			p.File, p.Line = g.locate(p.Object, p.Field)
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+// reasonOf is the system's own word for a failed bind.
+func reasonOf(err error) string {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number.Error()
+	}
+	return err.Error()
+}
+
+// retry binds again, while a listener's address is taken, until it is free.
+func (g *gateway) retry(ctx context.Context) {
+	ticker := time.NewTicker(retryEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if !g.unbound.Load() {
+			continue
+		}
+		g.mu.Lock()
+		if g.proxy.Update(ctx, g.proxy.Plan()) == nil {
+			g.unbound.Store(false)
+			g.tell(g.written)
+			g.config.Logger.Info("every listener is bound", "listening", g.addresses())
+		}
+		g.mu.Unlock()
+	}
 }
 
 // present tells whether a plan has what a metric's labels name; a label is empty where a request came to none.
@@ -191,6 +284,8 @@ func (g *gateway) readiness() error {
 		return errors.New("draining")
 	case !g.ready.Load():
 		return errors.New("no configuration yet")
+	case g.unbound.Load() && len(g.proxy.Addresses()) == 0:
+		return errors.New("no listener is bound: see /problems on the admin address")
 	}
 	return nil
 }
@@ -212,7 +307,8 @@ func (g *gateway) servePages(ctx context.Context) (servers []*http.Server, err e
 		}
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", page.address)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("--%s: %w", page.name, err), stopPages(servers))
+			return nil, errors.Join(fmt.Errorf("--%s: %s: %s (give --%s another address, or an empty one for none)",
+				page.name, page.address, reasonOf(err), page.name), stopPages(servers))
 		}
 		server := &http.Server{
 			Handler: page.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,

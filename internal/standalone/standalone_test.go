@@ -12,7 +12,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ebbgate/ebbgate/internal/builtin"
 	"github.com/ebbgate/ebbgate/internal/problem"
+	"github.com/ebbgate/ebbgate/internal/schema"
 	"github.com/ebbgate/ebbgate/internal/source"
 )
 
@@ -26,14 +28,12 @@ func (nothing) Load(context.Context) (*source.Snapshot, []problem.Problem) {
 }
 func (nothing) Watch(context.Context, func(*source.Snapshot, []problem.Problem)) error { return nil }
 
-// empty is a source without objects.
-type empty struct{}
+// still is a source that never changes.
+type still struct{ snapshot *source.Snapshot }
 
-func (empty) Load(context.Context) (*source.Snapshot, []problem.Problem) {
-	return &source.Snapshot{Objects: map[string]source.Object{}}, nil
-}
+func (s still) Load(context.Context) (*source.Snapshot, []problem.Problem) { return s.snapshot, nil }
 
-func (empty) Watch(ctx context.Context, _ func(*source.Snapshot, []problem.Problem)) error {
+func (still) Watch(ctx context.Context, _ func(*source.Snapshot, []problem.Problem)) error {
 	<-ctx.Done()
 	return nil
 }
@@ -46,14 +46,30 @@ func TestABrokenStartIsTold(t *testing.T) {
 	}
 }
 
+func TestNothingToServeIsNoConfiguration(t *testing.T) {
+	var told []problem.Problem
+	err := Run(t.Context(), Config{
+		Source: still{&source.Snapshot{}}, Logger: slog.New(slog.DiscardHandler), Audit: io.Discard, Drain: time.Second,
+		Problems: func(p []problem.Problem) { told = p },
+	})
+	if !errors.Is(err, ErrInvalid) || len(told) != 1 || told[0].Reason != "NothingServed" {
+		t.Errorf("%v, told %v", err, told)
+	}
+}
+
 func TestReadinessFollowsTheProcess(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
+	snapshot, err := builtin.Snapshot(ctx, builtin.Config{Address: "127.0.0.1", Port: 19873, Schema: schema.New()},
+		[]builtin.Service{{Name: "x", Hostname: "x.test", Port: 443, Header: "Authorization", Key: "k"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ready := make(chan struct{})
 	var ended sync.WaitGroup
 	var failed error
 	ended.Go(func() {
 		failed = Run(ctx, Config{
-			Source: empty{}, Logger: slog.New(slog.DiscardHandler), Audit: io.Discard, Health: "127.0.0.1:19872", Drain: time.Second,
+			Source: still{snapshot}, Logger: slog.New(slog.DiscardHandler), Audit: io.Discard, Health: "127.0.0.1:19872", Drain: time.Second,
 			Ready: func([]string) { close(ready) },
 		})
 	})

@@ -13,7 +13,7 @@ const openai = (path = '/openai/v1') => new OpenAI({ baseURL: gateway + path, ap
 const anthropic = (path = '/anthropic') => new Anthropic({ baseURL: gateway + path, apiKey: 'none', ...bounds });
 
 const model = 'gpt-4o-mini';
-const claude = 'claude-sonnet-4-5';
+const claude = 'claude-sonnet-5';
 const hello = [{ role: 'user', content: 'Hello there' }];
 const large = 'lorem ipsum '.repeat((5 << 20) / 12);
 

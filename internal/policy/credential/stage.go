@@ -116,6 +116,8 @@ func (s *stage) Candidate(_ context.Context, x *exchange.Exchange, c *policy.Can
 	switch {
 	case strings.HasPrefix(c.Backend.Hostname, "*."):
 		return exchange.Refuse(exchange.CredentialUnavailable, "the destination is a wildcard: its credential would go to whatever host is asked for")
+	case exchange.EqualFold(x.Request.Method, http.MethodTrace): // whose answer is the request (RFC 9110, section 9.3.8)
+		return exchange.Refuse(exchange.RequestNotAllowed, "TRACE would show the client the destination's credential")
 	case c.Settings == nil || !c.Settings.ClientsNamed && !s.own(&x.Client, c.Namespace):
 		return exchange.Refuse(exchange.ClientNotAllowed, "the client "+x.Client.String()+" is not of the route's own namespace and may not spend "+
 			"the destination's credential; name the clients that may in the clients of an EgressPolicy for the destination")

@@ -26,6 +26,7 @@ const (
 	idleTimeout      = 90 * time.Second
 	headTimeout      = 10 * time.Second
 	lingerTimeout    = time.Second
+	lastWords        = 2 * time.Second // to write the refusal of what took too long
 	lingerBytes      = 256 << 10
 	maxConnections   = 32 << 10 // per socket
 )
@@ -134,9 +135,10 @@ func (s *Set) Drain(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	cut := s.active.Load()
 	s.config.Sweeper.Each(func(e *watch.Entry) { e.Stop(watch.Shutdown) })
 	<-done
-	return fmt.Errorf("drain: %w", ctx.Err())
+	return fmt.Errorf("drain: %d connections were cut: %w", cut, ctx.Err())
 }
 
 func (s *Set) accept(so *socket) {

@@ -74,6 +74,8 @@ func (c *Conn) ended(cause watch.Cause) {
 	_ = c.tcp.SetReadDeadline(past)
 	if cause == watch.ClientGone || cause == watch.Shutdown || cause == watch.StreamIdleTimeout {
 		_ = c.tcp.SetWriteDeadline(past)
+	} else {
+		_ = c.tcp.SetWriteDeadline(time.Now().Add(lastWords)) // for a client that takes what it is told
 	}
 }
 
@@ -220,7 +222,11 @@ func (c *Conn) linger() {
 func (c *Conn) close() {
 	c.Watch.Remove()
 	c.cancel()
-	_ = c.net.Close()
+	if c.writer.broken {
+		_ = c.tcp.Close() // without TLS's own end, which would make a cut answer look whole
+	} else {
+		_ = c.net.Close()
+	}
 	c.reader.Release()
 	c.writer.release()
 }

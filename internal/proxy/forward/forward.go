@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
@@ -50,7 +53,8 @@ type Call struct {
 	Timeouts policy.Timeouts
 	Held     []byte // the whole body where it is held; nil where it streams or there is none
 
-	upload *upload
+	upload  *upload
+	copying atomic.Bool // the answer is on its way to the client
 }
 
 // ErrUpstream is a failure of the upstream connection, or an answer that broke the rules.
@@ -105,6 +109,7 @@ func (c *Call) Answer() error {
 		case res.Status == http.StatusSwitchingProtocols:
 			return errors.Join(ErrUpstream, &http1.Error{Status: http.StatusBadGateway, Text: "protocol switched unasked"})
 		case res.Status >= 200:
+			c.keepAlive(res.Header.Get("Keep-Alive"))
 			clean(&res.Header)
 			return nil
 		case res.Status == http.StatusContinue: // that was between us and our client
@@ -118,6 +123,18 @@ func (c *Call) Answer() error {
 	return errors.Join(ErrUpstream, &http1.Error{Status: http.StatusBadGateway, Text: "too many interim answers"})
 }
 
+// keepAlive heeds how long the far side says that it keeps an idle connection.
+func (c *Call) keepAlive(parameters string) {
+	for parameters != "" {
+		var p string
+		p, parameters, _ = strings.Cut(parameters, ",")
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if seconds, err := strconv.Atoi(value); err == nil && exchange.EqualFold(name, "timeout") && seconds >= 0 && seconds < 1<<20 {
+			c.Up.KeepAlive(time.Duration(seconds) * time.Second)
+		}
+	}
+}
+
 // clean removes from an answer what concerns our connection upstream, and what would lead the client around the gateway.
 func clean(h *exchange.Header) {
 	exchange.StripHop(h)
@@ -126,6 +143,8 @@ func clean(h *exchange.Header) {
 
 // Copy writes the answer to the client, as it comes.
 func (c *Call) Copy() error {
+	c.copying.Store(true)
+	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
 	res, codec := &c.X.Response, c.Up.Reader
 	if res.Body == nil {
 		return c.Client.Begin(res, nil, true)
@@ -165,7 +184,6 @@ func (c *Call) Copy() error {
 
 // copySmall writes an answer that one buffer holds once it is there: in one call, and not at all if it breaks off.
 func (c *Call) copySmall(room []byte) error {
-	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
 	if _, err := io.ReadFull(c.X.Response.Body, room); err != nil {
 		return errors.Join(ErrUpstream, err)
 	}

@@ -49,6 +49,7 @@ func (u *upload) run(c *Call, framing http1.Framing) {
 	defer uploadRooms.Put(room)
 	data := (*room)[http1.ChunkBefore : http1.ChunkBefore+uploadRoom]
 	for {
+		c.await(watch.BodyTimeout, c.Timeouts.StreamIdle)
 		n, err := c.X.Request.Body.Read(data)
 		u.sent += int64(n)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -64,14 +65,21 @@ func (u *upload) run(c *Call, framing http1.Framing) {
 		if framing == http1.Chunks {
 			out = http1.FrameChunk(*room, n)
 		}
+		c.await(watch.FirstByteTimeout, c.Timeouts.FirstByte)
 		if _, err := c.Up.Write(out); err != nil {
 			return // the answer, if there is one, says why
 		}
-		c.Watch.Arm(watch.FirstByteTimeout, c.Timeouts.FirstByte)
 		if err != nil {
 			u.whole = framing != http1.Chunks || u.end(c, &c.X.Request.Trailer)
 			return
 		}
+	}
+}
+
+// await bounds the upload's next wait, until the answer comes: from then on its own silence counts.
+func (c *Call) await(cause watch.Cause, d time.Duration) {
+	if !c.copying.Load() {
+		c.Watch.Arm(cause, d)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,7 +95,7 @@ func (c *cache) add(name string, dns *policy.DNS) *entry {
 	if old == nil && len(s.entries) >= c.bound {
 		s.evict()
 	}
-	e := &entry{name: name, dns: *dns}
+	e := &entry{name: strings.Clone(name), dns: *dns} // the name may stand in a connection's buffer
 	e.dns.Hosts = nil
 	e.dns.Resolvers = slices.Clone(dns.Resolvers)
 	s.entries[key] = e

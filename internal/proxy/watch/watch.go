@@ -274,7 +274,7 @@ func (e *Entry) look(now int64) {
 func (e *Entry) end(cause Cause, epoch uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.epoch != epoch || e.cause != None {
+	if e.epoch != epoch || e.cause != None && cause != Shutdown {
 		return // another exchange by now, or ended already
 	}
 	e.cause = cause
