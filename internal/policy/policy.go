@@ -60,8 +60,10 @@ type Kind struct {
 // References resolves what an object refers to. Names returned are plan names; what is missing or not permitted is
 // reported as a problem of the field and leaves the policy failing closed.
 type References interface {
-	// Secret resolves a key of a Secret; namespace empty means the object's own, another needs a ReferenceGrant.
-	Secret(field, namespace, name, key string) string
+	// Secret resolves a key of a Secret; namespace empty means the object's own, another needs a ReferenceGrant. Each
+	// check says what is wrong with the key's value without quoting it, or nothing; a value found wrong is reported, and
+	// the name returned all the same, as the kind's stage refuses by itself those whom the value concerns.
+	Secret(field, namespace, name, key string, checks ...func(value []byte) string) string
 	// Invalid reports a value that the schema lets through and the kind cannot use.
 	Invalid(field, message, mend string)
 }

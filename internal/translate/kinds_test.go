@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
@@ -21,6 +22,14 @@ type rails struct {
 type credential struct {
 	Secret string `policy:"setting" json:"secret,omitempty"`
 	Key    string `policy:"setting" json:"key,omitempty"`
+}
+
+// oneLine finds fault with a value as kinds do: without quoting it.
+func oneLine(value []byte) string {
+	if bytes.ContainsRune(value, '\n') {
+		return "holds a line end"
+	}
+	return ""
 }
 
 func kinds() []*policy.Kind {
@@ -75,7 +84,7 @@ func kinds() []*policy.Kind {
 						namespace = string(*ref.Namespace)
 					}
 					config.Key = ref.Key
-					config.Secret = refs.Secret("spec.apiKey.secretRef", namespace, string(ref.Name), ref.Key)
+					config.Secret = refs.Secret("spec.apiKey.secretRef", namespace, string(ref.Name), ref.Key, oneLine)
 				}
 				for i, p := range spec.PerClient {
 					if p.APIKey != nil {

@@ -20,8 +20,9 @@ type references struct {
 	needs    []string
 }
 
-// Secret is the plan name of a Secret that has the key, and empty where it may not be used.
-func (refs *references) Secret(field, namespace, name, key string) string {
+// Secret is the plan name of a Secret that has the key, and empty where it may not be used. What the checks find wrong is
+// reported without the value.
+func (refs *references) Secret(field, namespace, name, key string, checks ...func(value []byte) string) string {
 	if namespace == "" {
 		namespace = refs.from.Namespace
 	}
@@ -30,10 +31,18 @@ func (refs *references) Secret(field, namespace, name, key string) string {
 		refs.problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
 		return ""
 	}
-	if len(attach.Data(secret)[key]) == 0 {
+	value := attach.Data(secret)[key]
+	if len(value) == 0 {
 		refs.problems.Add(attach.ResolvedRefs, "SecretKeyNotFound", field, fmt.Sprintf("Secret %s/%s has no key %s, or nothing in it", namespace, name, key),
 			"write the key into the Secret, or name one that it has")
 		return ""
+	}
+	for _, check := range checks {
+		if what := check(value); what != "" {
+			refs.problems.Add(attach.ResolvedRefs, "InvalidSecret", field, fmt.Sprintf("the key %s of Secret %s/%s %s", key, namespace, name, what),
+				"write the value alone into the key: one line, with nothing around it")
+			break
+		}
 	}
 	if !slices.Contains(refs.needs, planName) {
 		refs.needs = append(refs.needs, planName)

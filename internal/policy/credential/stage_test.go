@@ -120,8 +120,8 @@ func TestAttemptWithoutCredential(t *testing.T) {
 	}
 	f("sk ", key+"begins or ends with white space")
 	f("\tsk", key+"begins or ends with white space")
-	f("s\u00a0k", key+"holds a character that no header may have")
-	f("s\xffk", key+"holds a character that no header may have")
+	f("s\u00a0k", key+"holds a character outside ASCII, which no header may have")
+	f("s\xffk", key+"holds a character outside ASCII, which no header may have")
 }
 
 func TestAttemptWithoutSecret(t *testing.T) {

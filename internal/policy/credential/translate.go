@@ -59,7 +59,7 @@ func apiKey(refs reader, field string, written *v1alpha1.APIKeyCredential) *APIK
 		return nil
 	}
 	key := &APIKey{
-		Reference: secretKey(refs, field+".secretRef", &written.SecretRef),
+		Reference: secretKey(refs, field+".secretRef", &written.SecretRef, fieldFault),
 		Header:    cmp.Or(string(written.Header), authorization),
 	}
 	switch {
@@ -75,12 +75,12 @@ func basic(refs reader, field string, written *v1alpha1.BasicCredential) *Basic 
 	if written == nil {
 		return nil
 	}
-	part := func(key string) Reference {
+	part := func(key string, check func([]byte) string) Reference {
 		return secretKey(refs, field+".secretRef", &v1alpha1.SecretKeyReference{
 			Name: written.SecretRef.Name, Namespace: written.SecretRef.Namespace, Key: key,
-		})
+		}, check)
 	}
-	return &Basic{Username: part(corev1.BasicAuthUsernameKey), Password: part(corev1.BasicAuthPasswordKey)}
+	return &Basic{Username: part(corev1.BasicAuthUsernameKey, usernameFault), Password: part(corev1.BasicAuthPasswordKey, textFault)}
 }
 
 func headers(refs reader, field string, written []v1alpha1.InjectedHeader) []Header {
@@ -92,7 +92,7 @@ func headers(refs reader, field string, written []v1alpha1.InjectedHeader) []Hea
 			h.Value = *w.Value
 		}
 		if w.SecretRef != nil {
-			reference := secretKey(refs, fmt.Sprintf("%s[%d].secretRef", field, i), w.SecretRef)
+			reference := secretKey(refs, fmt.Sprintf("%s[%d].secretRef", field, i), w.SecretRef, fieldFault)
 			h.Secret = &reference
 		}
 		list = append(list, h)
@@ -100,13 +100,13 @@ func headers(refs reader, field string, written []v1alpha1.InjectedHeader) []Hea
 	return list
 }
 
-func secretKey(refs reader, field string, written *v1alpha1.SecretKeyReference) Reference {
+func secretKey(refs reader, field string, written *v1alpha1.SecretKeyReference, check func([]byte) string) Reference {
 	namespace := ""
 	if written.Namespace != nil {
 		namespace = string(*written.Namespace)
 	}
 	r := Reference{Key: cmp.Or(written.Key, defaultKey)}
-	if r.Secret = refs.Secret(field, namespace, string(written.Name), r.Key); r.Secret == "" {
+	if r.Secret = refs.Secret(field, namespace, string(written.Name), r.Key, check); r.Secret == "" {
 		r.Lost = cmp.Or(namespace, refs.namespace) + "/" + string(written.Name)
 	}
 	return r

@@ -10,10 +10,19 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy/clients"
 )
 
-// refs resolves every Secret but those named "gone".
-type refs struct{ asked, invalid []string }
+// refs resolves every Secret but those named "gone", and judges the value that it has for a key.
+type refs struct {
+	asked, invalid []string
+	values         map[string]string
+	faults         []string
+}
 
-func (r *refs) Secret(field, namespace, name, key string) string {
+func (r *refs) Secret(field, namespace, name, key string, checks ...func([]byte) string) string {
+	for _, check := range checks {
+		if value, ok := r.values[key]; ok {
+			r.faults = append(r.faults, field+" "+key+" "+check([]byte(value)))
+		}
+	}
 	r.asked = append(r.asked, field+" "+namespace+" "+name+" "+key)
 	if name == "gone" {
 		return ""
@@ -98,6 +107,28 @@ func TestTranslateContradiction(t *testing.T) {
 	}})
 	want := []string{"spec.headers[1].name", "spec.perClient[0].headers[0].name", "spec.headers[0].name", "spec.perClient[2].headers[0].name"}
 	if diff := cmp.Diff(want, r.invalid); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTranslateJudgesValues holds what is reported against what the stage goes by: TestAttemptWithoutCredential.
+func TestTranslateJudgesValues(t *testing.T) {
+	r := &refs{values: map[string]string{"good": "sk-1\n", "blank": " \t", "lines": "a\nb", "far": "schl\u00fcssel", "username": "a:b", "password": "p\u00e4ss word "}}
+	header := func(key string) v1alpha1.InjectedHeader {
+		return v1alpha1.InjectedHeader{Name: "X-A", SecretRef: new(ref("k", key))}
+	}
+	translate(r, &v1alpha1.CredentialInjector{Spec: v1alpha1.CredentialInjectorSpec{
+		Type: "Basic", Basic: &v1alpha1.BasicCredential{SecretRef: v1alpha1.SecretReference{Name: "b"}},
+		Headers:   []v1alpha1.InjectedHeader{header("good"), header("blank"), header("far")},
+		PerClient: []v1alpha1.ClientCredential{{APIKey: &v1alpha1.APIKeyCredential{SecretRef: ref("k", "lines")}}},
+	}})
+	want := []string{
+		"spec.basic.secretRef username holds a colon, which no user name may have", "spec.basic.secretRef password ",
+		"spec.headers[0].secretRef good ", "spec.headers[1].secretRef blank is blank",
+		"spec.headers[2].secretRef far holds a character outside ASCII, which no header may have",
+		"spec.perClient[0].apiKey.secretRef lines holds a line end or another control character",
+	}
+	if diff := cmp.Diff(want, r.faults); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -18,8 +18,8 @@ import (
 
 type refs struct{ invalid []string }
 
-func (r *refs) Secret(_, _, _, _ string) string { return "" }
-func (r *refs) Invalid(field, _, _ string)      { r.invalid = append(r.invalid, field) }
+func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
+func (r *refs) Invalid(field, _, _ string)                                { r.invalid = append(r.invalid, field) }
 
 func list(words string) ranges.List {
 	var l ranges.List

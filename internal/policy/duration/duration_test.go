@@ -9,8 +9,8 @@ import (
 
 type refs struct{ invalid []string }
 
-func (r *refs) Secret(_, _, _, _ string) string { return "" }
-func (r *refs) Invalid(field, _, _ string)      { r.invalid = append(r.invalid, field) }
+func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
+func (r *refs) Invalid(field, _, _ string)                                { r.invalid = append(r.invalid, field) }
 
 func TestTranslate(t *testing.T) {
 	f := func(written string, want time.Duration, invalid bool) {

@@ -39,8 +39,10 @@ func TestGuardRailsAreFirstAndCredentialsLast(t *testing.T) {
 // refs resolves every Secret.
 type refs struct{ t *testing.T }
 
-func (r refs) Secret(_, _, name, _ string) string { return plan.ObjectName("Secret", "ai", name) }
-func (r refs) Invalid(field, message, _ string)   { r.t.Errorf("%s: %s", field, message) }
+func (r refs) Secret(_, _, name, _ string, _ ...func([]byte) string) string {
+	return plan.ObjectName("Secret", "ai", name)
+}
+func (r refs) Invalid(field, message, _ string) { r.t.Errorf("%s: %s", field, message) }
 
 // example is the policy in the README of a kind, as its schema defaults it.
 func example(t *testing.T, kind *policy.Kind) policy.Object {

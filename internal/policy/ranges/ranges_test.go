@@ -9,8 +9,8 @@ import (
 
 type refs struct{ invalid []string }
 
-func (r *refs) Secret(_, _, _, _ string) string  { return "" }
-func (r *refs) Invalid(field, message, _ string) { r.invalid = append(r.invalid, field+": "+message) }
+func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
+func (r *refs) Invalid(field, message, _ string)                          { r.invalid = append(r.invalid, field+": "+message) }
 
 func TestList(t *testing.T) {
 	f := func(cidr, address string, touches, holds, singles bool) {

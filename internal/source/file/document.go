@@ -75,6 +75,8 @@ func parse(text []byte) *document {
 func broken(text []byte, err error) *document {
 	f := complaint(err)
 	f.line = min(f.line, 1+bytes.Count(bytes.TrimSpace(text), []byte("\n")))
+	f.tab(text)
+	f.json(text)
 	return &document{faults: []fault{f}}
 }
 

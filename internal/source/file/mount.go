@@ -2,14 +2,20 @@ package file
 
 import (
 	"encoding/base64"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 )
 
 // secretName is a Secret that lies as files: DIR/namespace/name/key, the layout of a mount.
 type secretName struct{ namespace, name, path string }
+
+const layout = "name a folder laid out as namespace/name/key"
 
 var secretKey = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
 
@@ -18,8 +24,24 @@ func (l *listing) mounts(dir string) {
 	if parent, err := filepath.Abs(filepath.Dir(filepath.Clean(dir))); err == nil {
 		l.heed(parent, filepath.Base(dir))
 	}
+	switch _, info, err := l.resolve(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		l.fail(dir, "Missing", "there is no such folder of Secrets", layout)
+		return
+	case err == nil && !info.IsDir():
+		l.fail(dir, "Invalid", "it is a file, where a folder of Secrets belongs", layout)
+		return
+	}
 	l.each(dir, "a folder for each namespace", func(path, namespace string) {
+		if len(apivalidation.ValidateNamespaceName(namespace, false)) > 0 {
+			l.fail(path, "Invalid", "its name is no namespace's", "use at most 63 lower-case letters, digits and hyphens")
+			return
+		}
 		l.each(path, "a folder for each Secret", func(path, name string) {
+			if len(apivalidation.NameIsDNSSubdomain(name, false)) > 0 {
+				l.fail(path, "Invalid", "its name is no Secret's", "use lower-case letters, digits, hyphens and dots")
+				return
+			}
 			secret := secretName{namespace, name, path}
 			l.secrets = append(l.secrets, secret)
 			l.keys(secret)

@@ -31,13 +31,18 @@ type checked struct {
 func (s *Source) check(ctx context.Context, value map[string]any) *checked {
 	obj := &unstructured.Unstructured{Object: value}
 	c := &checked{kind: obj.GetKind()}
+	gvk := obj.GroupVersionKind()
+	if member := s.schema.ListOf(gvk); member != "" {
+		c.issues = []ebbschema.Issue{{Field: "kind", Problem: "a " + gvk.Kind + " is what an API server answers with, and no object of its own",
+			Mend: "write kind: List with apiVersion: v1, and under items each " + member + " with its own apiVersion, kind and metadata"}}
+		return c
+	}
 	if c.issues = header(value); len(c.issues) > 0 {
 		c.name = identity(obj)
 		return c
 	}
-	gvk := obj.GroupVersionKind()
-	known, ours := s.schema.Serves(gvk)
-	if !known && !ours {
+	known, mistaken := s.schema.Serves(gvk)
+	if !known && !mistaken {
 		c.foreign = new(gvk.GroupKind())
 		return c
 	}
@@ -146,7 +151,7 @@ func (c *checked) faults(w *written) []fault {
 	for _, issue := range c.issues {
 		f := fault{object: cmp.Or(c.name, c.kind), field: issue.Field, reason: "Invalid", message: issue.Problem, mend: issue.Mend}
 		if w.node != nil {
-			f.line = find(w.node, issue.Field).Line
+			f.line = find(w.node, cmp.Or(issue.Spot, issue.Field)).Line
 		}
 		faults = append(faults, f)
 	}

@@ -55,7 +55,7 @@ func TestSecretsDirectoryFaults(t *testing.T) {
 	dir, secrets := t.TempDir(), t.TempDir()
 	put(t, dir, "a.yaml", "\nkind: Secret\napiVersion: v1\nmetadata: {name: openai, namespace: ai}\n")
 	put(t, secrets, "ai/openai/key", "x", "stray", "x", "ai/stray", "x", "ai/openai/nested/key", "x", "ai/openai/a b", "x",
-		"ai/Upper/key", "x", "ai/large/key", strings.Repeat("x", 1<<20+1))
+		"ai/Upper/key", "x", "Team/key/key", "x", "ai/large/key", strings.Repeat("x", 1<<20+1))
 	snapshot, problems := newSource(t, Config{Paths: []string{dir}, SecretsDir: secrets}).Load(t.Context())
 	got := strings.ReplaceAll(strings.ReplaceAll(lines(problems), secrets, "SECRETS"), dir, "DIR")
 	for _, want := range []string{
@@ -64,7 +64,8 @@ func TestSecretsDirectoryFaults(t *testing.T) {
 		"SECRETS/ai/stray: it is a file, where a folder for each Secret belongs",
 		"SECRETS/ai/openai/nested: it is a folder",
 		"SECRETS/ai/openai/a b: its name is no key",
-		"SECRETS/ai/Upper: Secret/ai/Upper: metadata.name: ",
+		"SECRETS/ai/Upper: its name is no Secret's (use lower-case letters",
+		"SECRETS/Team: its name is no namespace's (use at most 63 lower-case letters",
 		"SECRETS/ai/large/key: it is larger than 1 MiB",
 	} {
 		if !strings.Contains(got, want) {
@@ -73,6 +74,21 @@ func TestSecretsDirectoryFaults(t *testing.T) {
 	}
 	if snapshot != nil || t.Failed() {
 		t.Errorf("snapshot %v, problems:\n%s", snapshot, got)
+	}
+}
+
+func TestSecretsDirectoryThatIsNone(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.yaml", openai)
+	for name, want := range map[string]string{
+		"none":   "there is no such folder of Secrets (name a folder laid out as namespace/name/key)",
+		"a.yaml": "it is a file, where a folder of Secrets belongs (name a folder laid out as namespace/name/key)",
+	} {
+		path := filepath.Join(dir, name)
+		snapshot, problems := newSource(t, Config{Paths: []string{dir}, SecretsDir: path}).Load(t.Context())
+		if got := lines(problems); snapshot != nil || got != path+": "+want+"\n" {
+			t.Errorf("snapshot %v, problems:\n%s", snapshot, got)
+		}
 	}
 }
 
@@ -115,6 +131,10 @@ func TestNoProblemQuotesASecret(t *testing.T) {
 		"stringData:\n  ? [hunter2secret]\n  : x\n",
 		"immutable: hunter2secret\n",
 		"<<: hunter2secret\n",
+		"stringData:\nhunter2secret: token\n",
+		"stringData:\nsk/hunter2secret.a: token\n",
+		"data:\n  hunter2secret/: token\n",
+		"hunter2secret:\n  hunter2secret: [1]\n",
 		"stringData: {a: b}\n...\nhunter2secret\n",
 	} {
 		dir := t.TempDir()
@@ -125,6 +145,22 @@ func TestNoProblemQuotesASecret(t *testing.T) {
 		}
 		if (snapshot == nil) == (len(problems) == 0) {
 			t.Errorf("%q: snapshot %v, problems:\n%s", body, snapshot, lines(problems))
+		}
+	}
+}
+
+// TestUnknownFieldOfASecretHasItsLine misses an indentation, so that a credential stands for a field's name.
+func TestUnknownFieldOfASecretHasItsLine(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.yaml", "apiVersion: v1\nkind: Secret\nmetadata:\n  name: broken\n  namespace: t\n  sk/63.x: y\nstringData:\nsk/64.x: token\n")
+	_, problems := newSource(t, Config{Paths: []string{dir}}).Load(t.Context())
+	got := lines(problems)
+	for _, want := range []string{
+		"a.yaml:6: Secret/t/broken: metadata: holds an unknown field (fields here: ",
+		"a.yaml:8: Secret/t/broken: holds an unknown field (fields here: ",
+	} {
+		if !strings.Contains(got, want) || len(problems) != 2 || strings.Contains(got, "sk/") {
+			t.Errorf("want %q in:\n%s", want, got)
 		}
 	}
 }

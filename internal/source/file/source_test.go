@@ -128,7 +128,8 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		"b.yaml", "apiVersion: v1\nkind: [\n",
 		"c.yaml", "apiVersion: ebbgate.dev/v1alpha1\nkind: Backnd\nmetadata: {name: x}\n---\napiVersion: ebbgate.dev/v9\nkind: Backend\nmetadata: {name: x}\n",
 		"d.yaml", strings.Replace(openai, "number: 443", "number: 443\n    nummer: 1", 1),
-		"e.yaml", "apiVersion: ebbgate.dev\nkind: GuardRailsPolicy\nmetadata: {name: x}\n",
+		"e.yaml", "apiVersion: ebbgate.dev\nkind: GuardRailsPolicy\nmetadata: {name: x}\n---\napiVersion: ebgate.dev/v1alpha1\nkind: GuardRailsPolicy\nmetadata: {name: x}\n"+
+			"---\napiVersion: v1\nkind: Secrt\nmetadata: {name: x}\n---\napiVersion: ebbgate.dev/v1alpha1\nkind: BackendList\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: x}\n",
 		"f.yaml", "- just\n- a list\n",
 		"g.yaml", configMap("same", "1"), "h.yaml", "\n"+configMap("same", "2"),
 		"i.yaml", "\xff\xfe",
@@ -149,6 +150,9 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		"c.yaml:5: Backend//x: apiVersion: ",
 		"d.yaml:12: Backend/ai/openai: spec.port.nummer: ",
 		"e.yaml:1: GuardRailsPolicy//x: apiVersion: the apiVersion is not of the form group/version",
+		`e.yaml:5: GuardRailsPolicy//x: apiVersion: group "ebgate.dev" has no kind GuardRailsPolicy that Ebbgate reads (did you mean ebbgate.dev/v1alpha1?)`,
+		"e.yaml:10: Secrt//x: kind: Secrt is not a kind that Ebbgate reads (did you mean Secret?)",
+		"e.yaml:14: BackendList: kind: a BackendList is what an API server answers with",
 		"f.yaml:1: the document is no object",
 		"h.yaml:2: ConfigMap/ai/same: the object stands in g.yaml:1 already",
 		"i.yaml: it is not UTF-8 text",
@@ -159,6 +163,9 @@ func TestEveryProblemAtOnce(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("missing %q", want)
 		}
+	}
+	if strings.Contains(got, "Pod") {
+		t.Error("a Pod is a problem")
 	}
 	if t.Failed() {
 		t.Log("\n" + got)

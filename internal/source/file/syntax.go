@@ -1,6 +1,9 @@
 package file
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,7 +22,7 @@ var complaints = []struct {
 	{"did not find expected ',' or", "a list or an object in brackets is not closed, or lacks a comma", "separate with commas and close the bracket", true},
 	{"did not find expected node content", "a value is missing", "write a value, or quote one that begins with a special character", true},
 	{"found a tab character", "a tab stands where YAML wants spaces", "indent with spaces", false},
-	{"found character that cannot start any token", "a value begins with a character that YAML reserves, or with a tab", "quote the value; indent with spaces", false},
+	{"found character that cannot start any token", "a value begins with a character that YAML reserves", "quote the value", false},
 	{"found unexpected end of stream", "a quoted value is not closed", "close the quotes", false},
 	{"found unexpected document indicator", "a quoted value is not closed before the next document", "close the quotes", false},
 	{"found unknown escape character", "a double-quoted value has an unknown backslash escape", `use single quotes, or write \\`, false},
@@ -39,6 +42,42 @@ var complaints = []struct {
 	{"undefined tag handle", "a tag is not defined", "take the tag off", true},
 	{"exceeded max depth", "the document is nested too deeply", "write it flat", false},
 }
+
+// tab lays the blame on a tab where one is: a reader cannot see it, and the parser says no more than that a token cannot
+// begin with it, or complains of the indentation that it makes.
+func (f *fault) tab(text []byte) {
+	rows := bytes.Split(text, []byte("\n"))
+	if f.line < 1 || f.line > len(rows) {
+		return
+	}
+	if start := bytes.TrimSpace(text); len(start) == 0 || start[0] == '{' || start[0] == '[' {
+		return // between brackets tabs may indent
+	}
+	row := rows[f.line-1]
+	indent := row[:len(row)-len(bytes.TrimLeft(row, " \t-"))]
+	if bytes.IndexByte(indent, '\t') >= 0 {
+		f.message, f.mend = "not valid YAML: a tab stands where YAML wants spaces", "indent with spaces"
+	}
+}
+
+// json speaks of JSON where the document is some, which its first bytes tell: YAML's own objects in braces quote no key.
+func (f *fault) json(text []byte) {
+	if !jsonStart.Match(text) {
+		return
+	}
+	wrong, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(text, new(any)))
+	if !ok {
+		return
+	}
+	f.line = 1 + bytes.Count(text[:min(int(wrong.Offset), len(text))], []byte("\n"))
+	f.message, f.mend = "not valid JSON", "quote every key and text, separate with commas, and close what is open"
+	if int(wrong.Offset) >= len(bytes.TrimRight(text, " \t\r\n")) {
+		f.line = 1 + bytes.Count(bytes.TrimSpace(text), []byte("\n"))
+		f.message, f.mend = "not valid JSON: it is cut short", "write the rest: each {, [ and quote has to be closed"
+	}
+}
+
+var jsonStart = regexp.MustCompile(`^\s*(\{\s*"|\[\s*\{\s*")`)
 
 var lineOf = regexp.MustCompile(`line ([0-9]+):`)
 
