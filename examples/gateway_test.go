@@ -153,7 +153,7 @@ func (l *transcript) read(from io.Reader) {
 		l.text.Write(lines.Bytes())
 		l.text.WriteByte('\n')
 		l.mu.Unlock()
-		if !up && bytes.HasPrefix(lines.Bytes(), []byte("serving [")) {
+		if !up && bytes.HasPrefix(lines.Bytes(), []byte("serving on ")) {
 			up = true
 			close(l.serving)
 		}

@@ -166,7 +166,7 @@ func (s still) Watch(ctx context.Context, _ func(*source.Snapshot, []problem.Pro
 
 // serving says where a folder's listeners are.
 func (f *runFlags) serving(w io.Writer, addresses []string) {
-	fmt.Fprintf(w, "serving %s", strings.Join(addresses, ", "))
+	fmt.Fprintf(w, "serving on %s", strings.Join(addresses, ", "))
 	for _, page := range []struct{ name, address string }{{"admin", f.admin}, {"health and metrics", f.health}} {
 		if page.address != "" {
 			fmt.Fprintf(w, "; %s on http://%s", page.name, page.address)

@@ -71,8 +71,8 @@ func Providers(environment func(string) string) ([]Service, error) {
 		if s.Key, s.Port = environment(s.Variable), 443; s.Key == "" {
 			continue
 		}
-		if strings.ContainsFunc(s.Key, func(c rune) bool { return c <= ' ' || c > '~' }) {
-			return nil, fmt.Errorf("%s: not a key: it holds white space or a character that no header may have", s.Variable)
+		if strings.TrimSpace(s.Key) != s.Key || strings.ContainsFunc(s.Key, func(c rune) bool { return c < ' ' || c > '~' }) {
+			return nil, fmt.Errorf("%s: not a key: white space is around it, or it holds a character that no header may have", s.Variable)
 		}
 		found = append(found, s)
 	}

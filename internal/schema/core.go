@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -149,11 +150,15 @@ func checkBase64(obj *unstructured.Unstructured) []Issue {
 	for key, value := range data {
 		text, ok := value.(string)
 		if _, err := base64.StdEncoding.DecodeString(text); !ok || err != nil {
-			issues = append(issues, Issue{
+			issue := Issue{
 				Field:   "data[" + key + "]",
 				Problem: "is not base64",
 				Mend:    "encode the value with base64, or write it as it is under stringData",
-			})
+			}
+			if len(validation.IsConfigMapKey(key)) > 0 { // no key's name: it may be a value gone astray
+				issue.Field, issue.Problem, issue.Spot = "data", "has a key of a form that no key has, whose value is not base64", issue.Field
+			}
+			issues = append(issues, issue)
 		}
 	}
 	return issues

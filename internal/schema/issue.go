@@ -49,6 +49,9 @@ func (i Issue) String() string {
 	return text
 }
 
+// matching is the regular expression that some messages of the Gateway API's rules have besides words.
+var matching = regexp.MustCompile(` \(matching \S+\)`)
+
 var wrongType = regexp.MustCompile(`must be of type (\w+): "(\w+)"$`)
 
 // fromSchema turns an error of the OpenAPI or list-type validation into an issue.
@@ -94,6 +97,7 @@ func fromRule(err *field.Error, root *structural.Structural) Issue {
 	if issue.Problem == "" {
 		issue.Problem = strings.ToLower(string(err.Type))
 	}
+	issue.Problem = matching.ReplaceAllString(issue.Problem, "")
 	issue.Mend = ruleMend(issue.Problem)
 	if strings.HasPrefix(issue.Problem, "failed rule") {
 		issue.Mend = want(lookup(root, err.Field))

@@ -118,6 +118,8 @@ const longest = 60 // bytes of a pattern that a reader can be asked to make sens
 var ruleMends = map[string]string{
 	"Must have port for Service reference":                                                       "for a Backend write group: ebbgate.dev and kind: Backend; a Service needs port",
 	"value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']": `begin it with /, or write type: RegularExpression`,
+	"must only contain valid characters for types ['Exact', 'PathPrefix']":                       "write a path such as /v1/models, other characters as %XX",
+	"Hostname value must be empty or contain only valid characters":                              "write a host name in lower case such as api.example.com",
 	"type must be one of ['Exact', 'PathPrefix', 'RegularExpression']":                           "write one of Exact, PathPrefix, RegularExpression",
 }
 

@@ -32,7 +32,7 @@ const (
 func run(t testing.TB, f folder, more ...string) *process {
 	t.Helper()
 	p := launch(t, f, more...)
-	p.Await(t, "serving [")
+	p.Await(t, "serving on ")
 	return p
 }
 

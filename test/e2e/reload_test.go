@@ -205,7 +205,7 @@ func TestPortInUse(t *testing.T) {
 		if code := p.Wait(t); code != 1 {
 			t.Errorf("exit code %d", code)
 		}
-		if !strings.Contains(p.Err.String(), fmt.Sprintf("127.0.0.1:%d", busy)) || strings.Contains(p.Err.String(), "serving [") {
+		if !strings.Contains(p.Err.String(), fmt.Sprintf("127.0.0.1:%d", busy)) || strings.Contains(p.Err.String(), "serving on ") {
 			t.Errorf("stderr does not name the address: %s", p.Err.String())
 		}
 	})
@@ -222,7 +222,7 @@ func TestPortInUse(t *testing.T) {
 	})
 	t.Run("on reload", func(t *testing.T) {
 		s := serve(t)
-		s.after(t, "cannot be served", func() {
+		s.after(t, "cannot be listened on", func() {
 			s.write("gateway.yaml", gatewayOn("egress", s.port, fmt.Sprintf("- {name: busy, port: %d, protocol: HTTP}", busy)))
 		})
 		if !strings.Contains(s.Err.String(), fmt.Sprintf("127.0.0.1:%d", busy)) {
@@ -232,8 +232,11 @@ func TestPortInUse(t *testing.T) {
 		if problems := s.problems(t); !strings.Contains(problems, fmt.Sprint(busy)) {
 			t.Errorf("/problems does not name the address that could not be bound: %s", problems)
 		}
-		_ = taken.Close()
-		s.reloads(t, func() { s.write("key.yaml", secret("key", "token", "second-key")) }) // any change tries again
+		s.after(t, "every listener is bound", func() { _ = taken.Close() }) // it is tried again until it succeeds
+		if problems := s.problems(t); strings.Contains(problems, fmt.Sprint(busy)) {
+			t.Errorf("/problems names an address that is bound by now: %s", problems)
+		}
+		s.reloads(t, func() { s.write("key.yaml", secret("key", "token", "second-key")) })
 		s.serves(t, "second-key")
 		get(t, busy, "/api").ok(t)
 		s.ends(t)

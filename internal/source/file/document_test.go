@@ -70,7 +70,7 @@ func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
 		"a: 1\n\tb: 2\n":              2,
 		"a: 1\nb: @x\n":               2,
 		"a: 1\nb: \"\\q\"\n":          2,
-		"{\"a\": {\n  \"b\"":           2,
+		"{\"a\": {\n  \"b\"":          2,
 		"{\"a\": 1,\n\t\"b\" 2}\n":    2,
 	} {
 		d := parse([]byte(text))
@@ -82,15 +82,15 @@ func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
 
 func TestSyntaxErrorsNameTheirCause(t *testing.T) {
 	for text, want := range map[string]string{
-		"a:\n\tb: 1\n":                       "a tab stands where YAML wants spaces",
-		"a:\n  b: 1\n\tc: 2\n":               "a tab stands where YAML wants spaces",
-		"a:\n- \t@x\n":                       "a tab stands where YAML wants spaces",
-		"a: 1\nb: @x\n":                      "a value begins with a character that YAML reserves",
-		"{a: 1,\n\tb: [}\n":                  "not valid YAML",
-		"{\"a\": {\n  \"b\"":                  "not valid JSON: it is cut short",
-		"{\"a\": {\n  \"b\": \"c":             "not valid JSON: it is cut short",
-		"[{\"a\":\n\n":                        "not valid JSON: it is cut short",
-		"{\"a\": 1,\n\t\"b\" 2}\n":           "not valid JSON",
+		"a:\n\tb: 1\n":                         "a tab stands where YAML wants spaces",
+		"a:\n  b: 1\n\tc: 2\n":                 "a tab stands where YAML wants spaces",
+		"a:\n- \t@x\n":                         "a tab stands where YAML wants spaces",
+		"a: 1\nb: @x\n":                        "a value begins with a character that YAML reserves",
+		"{a: 1,\n\tb: [}\n":                    "not valid YAML",
+		"{\"a\": {\n  \"b\"":                   "not valid JSON: it is cut short",
+		"{\"a\": {\n  \"b\": \"c":              "not valid JSON: it is cut short",
+		"[{\"a\":\n\n":                         "not valid JSON: it is cut short",
+		"{\"a\": 1,\n\t\"b\" 2}\n":             "not valid JSON",
 		"{\"a\": 1,\n\t\"b\": \"hunter2\\q\"}": "not valid JSON",
 	} {
 		d := parse([]byte(text))

@@ -79,10 +79,10 @@ func TestSecretsDirectoryFaults(t *testing.T) {
 
 func TestSecretsDirectoryThatIsNone(t *testing.T) {
 	dir := t.TempDir()
-	put(t, dir, "a.yaml", openai)
+	put(t, dir, "a.yaml", openai, "key", "x")
 	for name, want := range map[string]string{
-		"none":   "there is no such folder of Secrets (name a folder laid out as namespace/name/key)",
-		"a.yaml": "it is a file, where a folder of Secrets belongs (name a folder laid out as namespace/name/key)",
+		"none": "there is no such folder of Secrets (name a folder laid out as namespace/name/key)",
+		"key":  "it is a file, where a folder of Secrets belongs (name a folder laid out as namespace/name/key)",
 	} {
 		path := filepath.Join(dir, name)
 		snapshot, problems := newSource(t, Config{Paths: []string{dir}, SecretsDir: path}).Load(t.Context())
