@@ -195,7 +195,7 @@ func (g *gateway) unserved(err error) []problem.Problem {
 		return nil
 	}
 	list := []error{err}
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joined errors themselves
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		list = several.Unwrap()
 	}
 	var problems []problem.Problem
