@@ -186,6 +186,10 @@ func (r *rig) do(method, path, body string, fields ...string) (*http.Response, s
 		r.t.Fatal(err)
 	}
 	for i := 0; i < len(fields); i += 2 {
+		if fields[i] == "Transfer-Encoding" {
+			req.ContentLength, req.Body = -1, io.NopCloser(struct{ io.Reader }{strings.NewReader(body)})
+			continue
+		}
 		req.Header.Add(fields[i], fields[i+1])
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
