@@ -13,7 +13,7 @@ func HopByHop(name string) bool {
 	case 10:
 		return EqualFold(name, "Connection") || EqualFold(name, "Keep-Alive")
 	}
-	return len(name) > 6 && EqualFold(name[:6], "Proxy-") // Proxy-Authorization, Proxy-Connection, Proxy-Authenticate …
+	return len(name) >= 6 && EqualFold(name[:6], "Proxy-") // Proxy-Authorization, Proxy-Connection, Proxy-Authenticate …
 }
 
 // Framing reports whether a field frames a message or names its authority: the codecs alone read and write it.
@@ -30,12 +30,12 @@ func Framing(name string) bool {
 }
 
 // Ours reports whether a field is Ebbgate's own: read from trusted peers, never passed on.
-func Ours(name string) bool { return len(name) > 8 && EqualFold(name[:8], "Ebbgate-") }
+func Ours(name string) bool { return len(name) >= 8 && EqualFold(name[:8], "Ebbgate-") }
 
 // Reserved reports whether configuration may not touch a field: it is hop-by-hop, frames the message, asks for
 // 100 Continue, or is ours.
 func Reserved(name string) bool {
-	return HopByHop(name) || Framing(name) || Ours(name) || EqualFold(name, "Expect") || EqualFold(name, "Trailer")
+	return HopByHop(name) || Framing(name) || Ours(name) || EqualFold(name, "Expect") || EqualFold(name, "Trailer") || EqualFold(name, "HTTP2-Settings")
 }
 
 // StripHop removes the hop-by-hop fields and those that Connection names (RFC 9110, section 7.6.1). Framing fields are

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/hostname"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
@@ -59,12 +59,12 @@ func (j *journey) candidate(c *candidate) policy.Candidate {
 		Hostname: c.backend.Hostname, Path: r.Path,
 	}
 	if c.wildcard {
-		judged.Hostname = strings.ToLower(hostOf(r.Authority))
+		judged.Hostname = hostname.Of(r.Authority)
 	}
 	if j.rule.rewrite != nil && j.rule.rewrite.Path != nil {
 		judged.Path = match.RewritePath(r.Path, j.rule.rewrite.Path, j.found.Prefix)
 	}
-	judged.Host = hostOf(j.authority(c))
+	judged.Host = hostname.Of(j.authority(c))
 	return judged
 }
 
@@ -74,7 +74,7 @@ func (j *journey) authority(c *candidate) string {
 	case c.authority != "":
 		return c.authority
 	case c.wildcard:
-		return authority(strings.ToLower(hostOf(j.x.Request.Authority)), c.backend)
+		return authority(hostname.Of(j.x.Request.Authority), c.backend)
 	case j.rule.rewrite != nil && j.rule.rewrite.Hostname != "":
 		return j.rule.rewrite.Hostname
 	case j.x.Request.Authority == "":

@@ -10,6 +10,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/hostname"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
@@ -148,20 +149,12 @@ func crossOrigin(h *exchange.Header) bool {
 }
 
 func localHost(authority string) bool {
-	host := hostOf(authority)
+	host := hostname.Of(authority)
 	if exchange.EqualFold(host, "localhost") {
 		return true
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
-}
-
-// hostOf is an authority without its port and brackets.
-func hostOf(authority string) string {
-	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
-		authority = authority[:i]
-	}
-	return strings.Trim(authority, "[]")
 }
 
 // redirect answers without a backend.

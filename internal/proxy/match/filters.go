@@ -10,20 +10,7 @@ import (
 // ForbiddenName reports whether configuration may not set, add or remove the field: what frames a message or belongs to one hop
 // (RFC 9110, section 7.6.1), Host (URLRewrite's business), Ebbgate-* and Proxy-* (ours and the neighbour's), and
 // what is no field name at all.
-func ForbiddenName(name string) bool {
-	if !token(name) || hasPrefixFold(name, "Ebbgate-") || hasPrefixFold(name, "Proxy-") {
-		return true
-	}
-	for _, f := range [...]string{
-		"Connection", "Content-Length", "Host", "HTTP2-Settings", "Keep-Alive",
-		"TE", "Trailer", "Transfer-Encoding", "Upgrade",
-	} {
-		if exchange.EqualFold(name, f) {
-			return true
-		}
-	}
-	return false
-}
+func ForbiddenName(name string) bool { return !token(name) || exchange.Reserved(name) }
 
 // ApplyRequestHeaders sets, adds and removes fields of a request, in this order; nil does nothing. What translate
 // should have refused is ignored: forbidden names, and values that would end the line.
@@ -67,10 +54,6 @@ func token(name string) bool {
 		}
 	}
 	return name != ""
-}
-
-func hasPrefixFold(name, prefix string) bool {
-	return len(name) >= len(prefix) && exchange.EqualFold(name[:len(prefix)], prefix)
 }
 
 // RewritePath is the path after a URLRewrite or a redirect's path; nil leaves it. The prefix is Result.Prefix: a
