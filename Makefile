@@ -1,7 +1,7 @@
 # Every target is one line of `make help`. What a target needs beyond Go it installs or names: see test/install.sh.
 
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-POISONED := ./internal/http1 ./internal/proxy/... ./test/...
+POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/policy/... ./test/...
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help

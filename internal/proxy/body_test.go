@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,6 +30,35 @@ func (s reader) Body(_ context.Context, _ *exchange.Exchange, body []byte) *exch
 		return exchange.Refuse(exchange.RequestNotAllowed, "a word that may not leave")
 	}
 	return nil
+}
+
+// broken panics, as a mistake of ours would.
+type broken struct{}
+
+func (broken) Request(context.Context, *exchange.Exchange) *exchange.Refusal {
+	panic("a secret of the request's")
+}
+
+func TestAPanicEndsOneConnection(t *testing.T) {
+	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Body(1)})
+	kind := &policy.Kind{
+		Name: "Sample", Config: func() any { return new(struct{}) },
+		Restrict: func(policy.Env, any) (any, error) { return broken{}, nil },
+	}
+	r := newRig(t, []*policy.Kind{kind}, service("far", far.Addr()), service("other", far.Addr()))
+	r.plan.Policies = []*plan.Policy{{Name: "Sample/t/s", Kind: "Sample", Targets: []plan.Target{{Kind: plan.TargetRule, Name: "HTTPRoute/t/r#0"}}, Config: new(struct{})}}
+	r.update()
+	c := r.connect()
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /0 HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); len(got) > 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+	if res, _ := r.do(http.MethodGet, "/1", ""); res.StatusCode != http.StatusOK || far.Heads() != 1 {
+		t.Errorf("the next connection got %s; %d requests left", res.Status, far.Heads())
+	}
 }
 
 func TestBodyStep(t *testing.T) {

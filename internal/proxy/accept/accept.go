@@ -173,15 +173,19 @@ func (s *Set) accept(so *socket) {
 }
 
 // survive keeps a mistake of ours in one exchange from ending everybody else's. A panic's own words may quote what a
-// request held: only those of the runtime are logged.
-func (s *Set) survive() {
-	switch p := recover().(type) {
-	case nil:
-	case runtime.Error:
-		s.config.Logger.Error("panic in an exchange", "panic", p.Error(), "stack", string(debug.Stack()))
-	default:
-		s.config.Logger.Error("panic in an exchange", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+// request held: only those of the runtime are logged. The connection's buffers are not used again, since a goroutine
+// that sends the request's body on may still hold them.
+func (c *Conn) survive() {
+	p := recover()
+	if p == nil {
+		return
 	}
+	words := fmt.Sprintf("%T", p)
+	if ours, ok := p.(runtime.Error); ok {
+		words = ours.Error()
+	}
+	c.set.config.Logger.Error("panic in an exchange", "panic", words, "stack", string(debug.Stack()))
+	c.spoilt, c.writer.broken = true, true
 }
 
 func (s *Set) serve(so *socket, tcp *net.TCPConn) {
@@ -197,7 +201,7 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 	}
 	c := newConn(s, so.address, tcp, raw)
 	defer c.close()
-	defer s.survive()
+	defer c.survive()
 	if config != nil && !c.handshake(config) {
 		return
 	}

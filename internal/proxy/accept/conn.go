@@ -44,6 +44,7 @@ type Conn struct {
 	id       [32]byte
 	idle     bool // no byte of the next request has come
 	last     bool // no exchange after this one
+	spoilt   bool // a panic left the buffers to whoever may still hold them
 }
 
 // past is a deadline that ends a read at once.
@@ -227,8 +228,10 @@ func (c *Conn) close() {
 	} else {
 		_ = c.net.Close()
 	}
-	c.reader.Release()
-	c.writer.release()
+	if !c.spoilt {
+		c.reader.Release()
+		c.writer.release()
+	}
 }
 
 // newID draws the request id: 128 random bits.
