@@ -29,12 +29,16 @@ type Fault struct {
 
 // Gateway is one Gateway with its listeners.
 type Gateway struct {
-	Name      string         `json:"name"`  // namespace/name
-	Class     string         `json:"class"` // GatewayClass name
-	Addresses []string       `json:"addresses,omitempty"`
-	Listeners []*Listener    `json:"listeners"`
-	Identity  []StaticSource `json:"identity,omitempty"` // in order; the most specific prefix names the client
-	Local     bool           `json:"local,omitempty"`    // built-in: requests that a web page could have made are refused
+	Name              string         `json:"name"`  // namespace/name
+	Class             string         `json:"class"` // GatewayClass name
+	Addresses         []string       `json:"addresses,omitempty"`
+	Listeners         []*Listener    `json:"listeners"`
+	Identity          []StaticSource `json:"identity,omitempty"` // in order; the most specific prefix names the client
+	SPIFFE            []SPIFFESource `json:"spiffe,omitempty"`
+	Peers             []Peer         `json:"trustedPeers,omitempty"`
+	HopName           string         `json:"hopName,omitempty"`           // what Via calls this gateway
+	ClientCertificate string         `json:"clientCertificate,omitempty"` // name of the Secret that backends are shown which ask for the Gateway's
+	Local             bool           `json:"local,omitempty"`             // built-in: requests that a web page could have made are refused
 }
 
 // StaticSource names the clients of an address range.
@@ -44,14 +48,28 @@ type StaticSource struct {
 	ServiceAccount string `json:"serviceAccount"`
 }
 
+// SPIFFESource names clients by the SPIFFE id of a certificate that verifies under the trust domain's bundle.
+type SPIFFESource struct {
+	TrustDomain string `json:"trustDomain"`
+	Bundle      string `json:"bundle"` // name of a ConfigMap or Secret with ca.crt
+}
+
+// Peer is a child gateway or a proxy whose word about its clients is believed.
+type Peer struct {
+	SPIFFE     string   `json:"spiffe"`               // its id; a SPIFFESource must verify it
+	Cluster    string   `json:"cluster,omitempty"`    // of the clients that it speaks for
+	Namespaces []string `json:"namespaces,omitempty"` // for whose clients it may speak; "*" for all
+}
+
 // Protocol is how a listener or a backend is spoken to.
 type Protocol string
 
 // The protocols of this version.
 const (
-	HTTP   Protocol = "HTTP"   // listener: plain; backend: the client's version where the far side offers it
+	HTTP   Protocol = "HTTP"   // listener: plain; backend: the client's version where the far side offers it over TLS, HTTP/1.1 without TLS
 	HTTPS  Protocol = "HTTPS"  // listener: TLS terminated
 	HTTP11 Protocol = "HTTP11" // backend: HTTP/1.1 whatever the client spoke
+	HTTP2  Protocol = "HTTP2"  // backend: HTTP/2 whatever the client spoke: by ALPN over TLS, by prior knowledge without
 )
 
 // Listener is one programmed listener. One that cannot be programmed is not in the plan.
@@ -61,11 +79,19 @@ type Listener struct {
 	Protocol     Protocol `json:"protocol"`
 	Hostname     string   `json:"hostname,omitempty"`     // exact, "*.suffix" or empty
 	Certificates []string `json:"certificates,omitempty"` // names of Secrets with tls.crt and tls.key
+
+	Clients *ClientValidation `json:"clients,omitempty"` // client certificates; nil: none is asked for
+}
+
+// ClientValidation is whose certificates clients must present (GEP-91).
+type ClientValidation struct {
+	Roots    []string `json:"roots"`              // names of Secrets or ConfigMaps with ca.crt
+	Insecure bool     `json:"insecure,omitempty"` // AllowInsecureFallback: one that does not verify, or none, is let in without a name
 }
 
 // Rule is one rule of a route.
 type Rule struct {
-	Name      string        `json:"name"`               // HTTPRoute/namespace/name#index
+	Name      string        `json:"name"`               // HTTPRoute/namespace/name#index, or GRPCRoute/…
 	Route     string        `json:"route"`              // HTTPRoute/namespace/name
 	RuleName  string        `json:"ruleName,omitempty"` // the rule's own name
 	Index     int           `json:"index"`
@@ -76,6 +102,8 @@ type Rule struct {
 	Filters   []Filter      `json:"filters,omitempty"`
 	Backends  []RuleBackend `json:"backends,omitempty"`
 	Timeouts  Timeouts      `json:"timeouts,omitzero"`
+	Retry     *Retry        `json:"retry,omitempty"`
+	Session   *Session      `json:"session,omitempty"`
 	Fault     *Fault        `json:"fault,omitempty"` // the whole rule answers 500
 }
 
@@ -119,6 +147,8 @@ type Filter struct {
 	ResponseHeaders *HeaderModifier `json:"responseHeaders,omitempty"`
 	Redirect        *Redirect       `json:"redirect,omitempty"`
 	Rewrite         *Rewrite        `json:"rewrite,omitempty"`
+	Mirror          *Mirror         `json:"mirror,omitempty"`
+	CORS            *CORS           `json:"cors,omitempty"`
 }
 
 // HeaderModifier sets, adds and removes fields, in this order.
@@ -155,12 +185,57 @@ type Rewrite struct {
 	Path     *PathModifier `json:"path,omitempty"`
 }
 
+// Mirror sends a share of the requests to another backend too, whose answers nobody sees.
+type Mirror struct {
+	Backend     string   `json:"backend"` // name; may be empty where Fault is set
+	Protocol    Protocol `json:"protocol,omitempty"`
+	Numerator   int      `json:"numerator"` // of the share; 1 of 1 is every request
+	Denominator int      `json:"denominator"`
+	Fault       *Fault   `json:"fault,omitempty"` // nothing is mirrored
+}
+
+// CORS answers preflights and marks answers as the Fetch standard's CORS protocol has it (GEP-1767).
+type CORS struct {
+	Origins     []string `json:"origins,omitempty"` // "*", or scheme://host[:port] whose host may begin with "*."
+	Credentials bool     `json:"credentials,omitempty"`
+	Methods     []string `json:"methods,omitempty"` // "*" for all
+	Headers     []string `json:"headers,omitempty"` // "*" for all
+	Expose      []string `json:"expose,omitempty"`  // "*" for all
+	MaxAge      int      `json:"maxAge,omitempty"`  // seconds; 0: unstated
+}
+
+// Retry is a route's own (GEP-1731).
+type Retry struct {
+	Codes    []int         `json:"codes,omitempty"`
+	Attempts int           `json:"attempts,omitempty"` // beyond the first; zero is unset, negative is 0 written
+	Backoff  time.Duration `json:"backoff,omitempty"`  // zero is unset
+}
+
+// SessionType is what carries a session.
+type SessionType string
+
+// The session types of GEP-1619.
+const (
+	SessionCookie SessionType = "Cookie"
+	SessionHeader SessionType = "Header"
+)
+
+// Session keeps a client's requests on the backend, and of a Service on the endpoint, that answered its first (GEP-1619).
+type Session struct {
+	Type      SessionType   `json:"type"`
+	Name      string        `json:"name"`                // of the cookie or the field
+	Permanent bool          `json:"permanent,omitempty"` // the cookie outlives the browser
+	Absolute  time.Duration `json:"absolute,omitempty"`  // lifetime; 0: unlimited
+	Idle      time.Duration `json:"idle,omitempty"`      // 0: unlimited
+}
+
 // RuleBackend is one weighted destination of a rule. An invalid one keeps its weight and answers 500.
 type RuleBackend struct {
-	Backend string   `json:"backend"` // name; may be empty where Fault is set
-	Weight  int      `json:"weight"`
-	Filters []Filter `json:"filters,omitempty"`
-	Fault   *Fault   `json:"fault,omitempty"`
+	Backend  string   `json:"backend"`            // name; may be empty where Fault is set
+	Protocol Protocol `json:"protocol,omitempty"` // spoken here in place of the backend's own: HTTP/2 on a GRPCRoute
+	Weight   int      `json:"weight"`
+	Filters  []Filter `json:"filters,omitempty"`
+	Fault    *Fault   `json:"fault,omitempty"`
 }
 
 // Timeouts are HTTPRoute's own; zero is unset, negative is "0s" written: none.
@@ -202,12 +277,13 @@ type Endpoint struct {
 
 // TLS is how a backend is verified and how we present ourselves.
 type TLS struct {
-	Hostname          string   `json:"hostname,omitempty"` // SNI and, without SANs, the verified name; empty: the authority of a wildcard
-	SystemRoots       bool     `json:"systemRoots,omitempty"`
-	Roots             []string `json:"roots,omitempty"` // names of Secrets or ConfigMaps with ca.crt
-	SANs              []SAN    `json:"sans,omitempty"`  // any one must be in the certificate
-	ClientCertificate string   `json:"clientCertificate,omitempty"`
-	MinVersion        string   `json:"minVersion,omitempty"` // "1.2" or "1.3"
+	Hostname           string   `json:"hostname,omitempty"` // SNI and, without SANs, the verified name; empty: the authority of a wildcard
+	SystemRoots        bool     `json:"systemRoots,omitempty"`
+	Roots              []string `json:"roots,omitempty"` // names of Secrets or ConfigMaps with ca.crt
+	SANs               []SAN    `json:"sans,omitempty"`  // any one must be in the certificate
+	ClientCertificate  string   `json:"clientCertificate,omitempty"`
+	GatewayCertificate bool     `json:"gatewayCertificate,omitempty"` // without one of its own, present the Gateway's, where it has one
+	MinVersion         string   `json:"minVersion,omitempty"`         // "1.2" or "1.3"
 }
 
 // SAN is a name that the far side's certificate must carry.

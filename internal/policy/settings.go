@@ -3,16 +3,21 @@ package policy
 import (
 	"net/netip"
 	"time"
+
+	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
 // Settings are the engine's knobs for one (rule, backend). The zero value is no default: NewSettings is.
 type Settings struct {
 	Timeouts     Timeouts
 	DNS          DNS
-	Region       string // where the destination processes data; empty where unknown
-	Credential   string // the CredentialInjector that writes a credential; empty for none
-	ClientsNamed bool   // a policy names the clients that may use the backend
-	Guarded      bool   // a GuardRailsPolicy is in the chain
+	Retry        Retry
+	TLS          *plan.TLS     // how a backend is verified whose own setting says nothing: a BackendTLSPolicy's; nil: plain
+	Session      *plan.Session // a destination's; a rule's own wins
+	Region       string        // where the destination processes data; empty where unknown
+	Credential   string        // the CredentialInjector that writes a credential; empty for none
+	ClientsNamed bool          // a policy names the clients that may use the backend
+	Guarded      bool          // a GuardRailsPolicy is in the chain
 }
 
 // Timeouts bound the parts of an exchange; zero is none.
@@ -21,6 +26,37 @@ type Timeouts struct {
 	FirstByte  time.Duration // from the request's last byte written to the answer's head
 	StreamIdle time.Duration // silence within the answer's body
 	Request    time.Duration // the whole exchange, retries included
+}
+
+// Class is what a failed attempt proves, from the most to the least.
+type Class uint8
+
+// The classes of API: EgressPolicy.retry.on.
+const (
+	Unsent       Class = 1 << iota // the request provably did not reach the destination
+	Rejected                       // the destination said, before any output, that it did not do the work
+	Reset                          // the connection or the stream ended without an answer
+	TimedOut                       // no answer in time
+	GatewayError                   // any other 5xx
+)
+
+// Retry says when a request is sent again (API: EgressPolicy.retry, GEP-1731, GEP-3388).
+type Retry struct {
+	Attempts     int // beyond the first
+	On           Class
+	Statuses     []int // that mean: the work was not done
+	Duplicates   bool  // work that was perhaps done may be asked of somebody again
+	KeysHonoured bool  // the destination deduplicates by Idempotency-Key
+	Backoff      time.Duration
+	Budget       Budget
+}
+
+// Budget bounds retries to a share of the requests of an interval, with a floor that is always allowed.
+type Budget struct {
+	Percent       int // 0: no retries but the floor's
+	Interval      time.Duration
+	Floor         int // retries allowed whatever the share, per FloorInterval
+	FloorInterval time.Duration
 }
 
 // DNS says how a backend's name becomes addresses.
@@ -54,6 +90,10 @@ const (
 func NewSettings() Settings {
 	return Settings{
 		Timeouts: Timeouts{Connect: 5 * time.Second, FirstByte: 600 * time.Second, StreamIdle: 300 * time.Second},
-		DNS:      DNS{MinTTL: 5 * time.Second, MaxTTL: 5 * time.Minute, Negative: 5 * time.Second, ServeStale: 10 * time.Minute},
+		Retry: Retry{
+			Attempts: 2, On: Unsent | Rejected, Statuses: []int{429, 529}, Backoff: 100 * time.Millisecond,
+			Budget: Budget{Percent: 20, Interval: 10 * time.Second, Floor: 10, FloorInterval: time.Second},
+		},
+		DNS: DNS{MinTTL: 5 * time.Second, MaxTTL: 5 * time.Minute, Negative: 5 * time.Second, ServeStale: 10 * time.Minute},
 	}
 }
