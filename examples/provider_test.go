@@ -59,7 +59,7 @@ func TestProviderRequestUntouched(t *testing.T) {
 	if string(seen.Body) != body {
 		t.Errorf("body %q, want %q", seen.Body, body)
 	}
-	own := []string{"Host", "Content-Length", "X-Api-Key", "TE"}
+	own := []string{"Host", "Content-Length", "X-Api-Key", "TE", "Connection", "Via"}
 	want := []string{
 		"anthropic-version: 2023-06-01", "ANTHROPIC-beta: tools-2024-05-16", "X-Stainless-OS: Linux",
 		"anthropic-beta: prompt-caching-2024-07-31,  context-1m", "x-STAINLESS-retry-count: 0", "Idempotency-Key: a1",

@@ -49,7 +49,7 @@ func TestReachAService(t *testing.T) {
 		t.Errorf("the far side got %s %s %q", seen.Method, seen.Target, seen.Body)
 	}
 	for name, want := range map[string]string{
-		"Host": "api.vendor.test:8443", "Authorization": "Bearer sk-vendor-1", "Cookie": "", "X-Api-Key": "", "X-Forwarded-For": "", "Via": "",
+		"Host": "api.vendor.test:8443", "Authorization": "Bearer sk-vendor-1", "Cookie": "", "X-Api-Key": "", "X-Forwarded-For": "", "Via": "1.1 ebbgate",
 	} {
 		if got := strings.Join(seen.Values(name), "|"); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

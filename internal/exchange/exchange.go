@@ -39,6 +39,8 @@ type Request struct {
 	Path      string // escaped path, normalised once by accept; "*" for OPTIONS *; empty for CONNECT
 	Query     string // with its leading "?", or empty
 	Absolute  bool   // the target was in absolute form
+	Upgrade   string // protocol that the client asks to switch to (Upgrade, or RFC 8441's :protocol); empty: none
+	Trailers  bool   // the client takes trailers (TE: trailers)
 	Header    Header
 	Length    int64
 	Body      io.Reader // nil when there is none; its end is io.EOF only where the framing says so
@@ -105,7 +107,7 @@ type Attempt struct {
 	Status     int            // of the answer; 0 where there was none
 	Reason     Reason         // why it failed; empty where it did not
 	Detail     string         // the failure in words, for the log alone: it may name internal addresses
-	Written    int64          // request bytes handed to the connection, under TLS
+	Written    int64          // request bytes handed to the connection: under TLS; in HTTP/2 those of its stream
 	Duration   time.Duration  // from pick to answer head or failure
 	Credential string         // name of the CredentialInjector that wrote a credential; never its value
 	Header     Header         // this attempt's view of the request's fields

@@ -108,6 +108,27 @@ func (h *Header) CopyFrom(src *Header) {
 	h.fields = append(h.fields, src.fields...)
 }
 
+// Own makes h a list of its own with the fields of src, whose strings are its own too: they outlive the exchange.
+func (h *Header) Own(src *Header) {
+	size := 0
+	for _, f := range src.fields {
+		size += len(f.Name) + len(f.Value)
+	}
+	var room strings.Builder
+	room.Grow(size)
+	for _, f := range src.fields {
+		room.WriteString(f.Name)
+		room.WriteString(f.Value)
+	}
+	rest := room.String()
+	h.Reset()
+	for _, f := range src.fields {
+		name, value := rest[:len(f.Name)], rest[len(f.Name):len(f.Name)+len(f.Value)]
+		rest = rest[len(f.Name)+len(f.Value):]
+		h.fields = append(h.fields, Field{name, value})
+	}
+}
+
 func (h *Header) delete(name string, from int) {
 	for i := from; i < len(h.fields); i++ {
 		if EqualFold(h.fields[i].Name, name) {

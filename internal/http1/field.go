@@ -128,3 +128,7 @@ func (r *Reader) announcedTrailers(h *exchange.Header) error {
 	}
 	return nil
 }
+
+// HopOrFraming reports whether a field belongs to one connection of HTTP/1.1, or frames a message there: no other version
+// has a place for it.
+func HopOrFraming(name string) bool { return exchange.HopByHop(name) || framingField(name) }

@@ -44,17 +44,25 @@ func (r *Reader) coding(value string) error {
 	return r.bad("malformed Transfer-Encoding")
 }
 
-// length accepts digits alone (RFC 9110, section 8.6): no sign, list, prefix or overflow.
 func (r *Reader) length(value string) (int64, error) {
+	n, text := parseLength(value)
+	if text != "" {
+		return 0, r.bad(text)
+	}
+	return n, nil
+}
+
+// parseLength accepts digits alone (RFC 9110, section 8.6): no sign, list, prefix or overflow. What is wrong is in text.
+func parseLength(value string) (n int64, text string) {
 	if value == "" || len(value) > 19 || run(bytesOf(value), isDigit) != len(value) {
-		return 0, r.bad("malformed Content-Length")
+		return 0, "malformed Content-Length"
 	}
-	var n uint64 // 19 digits fit
+	var u uint64 // 19 digits fit
 	for _, c := range []byte(value) {
-		n = 10*n + uint64(c-'0')
+		u = 10*u + uint64(c-'0')
 	}
-	if n > math.MaxInt64 {
-		return 0, r.bad("Content-Length overflows")
+	if u > math.MaxInt64 {
+		return 0, "Content-Length overflows"
 	}
-	return int64(n), nil
+	return int64(u), ""
 }

@@ -23,9 +23,12 @@ type Limits struct {
 // for little data.
 const extensionCredit = 8 << 10
 
+// DefaultHeadBytes is the default of Limits.HeadBytes.
+const DefaultHeadBytes = 64 << 10
+
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		HeadBytes:      cmp.Or(max(l.HeadBytes, 0), 64<<10),
+		HeadBytes:      cmp.Or(max(l.HeadBytes, 0), DefaultHeadBytes),
 		Fields:         cmp.Or(max(l.Fields, 0), 128),
 		Target:         cmp.Or(max(l.Target, 0), 16<<10),
 		ChunkExtension: cmp.Or(max(l.ChunkExtension, 0), 256),

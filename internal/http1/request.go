@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -53,6 +54,7 @@ func clearRequest(req *exchange.Request) {
 
 // requestLine is RFC 9112, section 3, with exactly one space between the parts and none around them.
 func (r *Reader) requestLine(b []byte, req *exchange.Request) (target string, rest []byte, err error) {
+	head := b
 	n := run(b, isToken)
 	if n == 0 || b[n] != ' ' {
 		return "", nil, r.bad("malformed method")
@@ -67,7 +69,9 @@ func (r *Reader) requestLine(b []byte, req *exchange.Request) (target string, re
 	}
 	target, b = view(b[:n]), b[n+1:]
 	var text string
-	if req.Version, text = version(b); text == unsupported {
+	if req.Version, text = version(b); text == unsupported && string(head) == preface {
+		return "", nil, ErrPreface
+	} else if text == unsupported {
 		return "", nil, r.fail(http.StatusHTTPVersionNotSupported, text)
 	} else if text != "" {
 		return "", nil, r.bad(text)
@@ -77,6 +81,16 @@ func (r *Reader) requestLine(b []byte, req *exchange.Request) (target string, re
 	}
 	return target, b[2:], nil
 }
+
+// preface is how a client with prior knowledge begins to speak HTTP/2 (RFC 9113, section 3.4), as far as it looks like
+// a head; "SM" and its empty line follow.
+const preface = "PRI * HTTP/2.0\r\n\r\n"
+
+// ErrPreface is the start of an HTTP/2 connection where a request was to come.
+var ErrPreface = errors.New("http1: the connection speaks HTTP/2")
+
+// Preface is what a Reader has taken of a connection when it gives ErrPreface; the rest is in Buffered.
+func Preface() []byte { return []byte(preface) }
 
 const unsupported = "version that is not 1.0 or 1.1"
 

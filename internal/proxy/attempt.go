@@ -13,13 +13,11 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
 	"github.com/ebbgate/ebbgate/internal/proxy/pick"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
 // rejectedTimeout is how long the rest of a refused answer is waited for, which the audit log alone wants.
 const rejectedTimeout = time.Second
-
-// freshTries is how often a request that met a dying pooled connection is given another.
-const freshTries = 3
 
 // pick draws a backend by weight among those that policy does not veto.
 func (j *journey) pick(ctx context.Context) (*candidate, *exchange.Refusal) {
@@ -37,6 +35,9 @@ func (j *journey) pick(ctx context.Context) (*candidate, *exchange.Refusal) {
 		}
 		return refusal == nil
 	})
+	if i >= 0 {
+		j.tried = append(j.tried, i)
+	}
 	switch {
 	case broken != nil:
 		if c := j.rule.candidates[i]; c.backend != nil {
@@ -83,46 +84,54 @@ func (j *journey) authority(c *candidate) string {
 	return j.x.Request.Authority
 }
 
-// attempts tries the picked backend, and again where the attempt proved that nothing was lost by it.
+// attempts tries the picked backend, and goes on as the outcome allows.
 func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal {
-	j.x.Backend = c.backend.Name
 	if refusal := j.holdBody(); refusal != nil {
 		return refusal
 	}
-	for try := 1; ; try++ {
+	j.keepBody()
+	c.budget.request()
+	for {
+		j.x.Backend = c.backend.Name
 		begun := time.Now()
-		j.limit(c)
 		a := j.x.NextAttempt()
 		a.Backend = c.backend.Name
 		refusal := j.attempt(ctx, c, a)
 		if a.Duration == 0 {
 			a.Duration = time.Since(begun)
 		}
-		if refusal == nil {
-			return nil
+		if refusal != nil {
+			a.Reason, a.Detail = refusal.Reason, refusal.Log
 		}
-		a.Reason, a.Detail = refusal.Reason, refusal.Log
-		if try > freshTries || !j.outcome.repeats(j, a) {
+		next := j.again(ctx, c, a)
+		switch {
+		case next == nil && refusal == nil && !j.outcome.final:
+			return j.deliver(c, a)
+		case next == nil && refusal == nil:
+			return j.ended(a)
+		case next == nil:
 			return refusal
 		}
+		if j.outcome.answered {
+			j.reuse = j.call.Discard()
+		}
 		j.release()
+		if !j.rewind() {
+			return j.unread(errEnded)
+		}
+		c = next
 	}
 }
 
-// limit gives the attempt what is left of the exchange's time, or its own if that is less (GEP-1742).
-func (j *journey) limit(c *candidate) {
-	left := time.Duration(0)
-	whole := stated(j.rule.plan.Timeouts.Request, c.chain.Settings.Timeouts.Request)
-	if whole > 0 {
-		left = max(whole-time.Since(j.x.Start), time.Nanosecond)
+// limit is the time that the attempt may take, where the route bounds it apart from the whole (GEP-1742).
+func (j *journey) limit(c *candidate) time.Duration {
+	if whole := stated(j.rule.plan.Timeouts.Request, c.chain.Settings.Timeouts.Request); whole != j.rule.timeout {
+		j.watch.Limit(max(whole-time.Since(j.x.Start), min(whole, time.Nanosecond)))
 	}
-	if own := j.rule.plan.Timeouts.BackendRequest; own > 0 && (left == 0 || own < left) {
-		left = own
-	}
-	j.conn.Watch.Limit(left)
+	return max(j.rule.plan.Timeouts.BackendRequest, 0)
 }
 
-// attempt is one try: the request as this backend gets it, a connection, the answer.
+// attempt is one try up to the head of its answer: the request as this backend gets it, a connection, what comes back.
 func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	j.outcome = outcome{}
 	j.view(c, a)
@@ -130,32 +139,49 @@ func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt
 		j.outcome.final = true
 		return refusal
 	}
-	if refusal := j.dial(ctx, c, a); refusal != nil {
+	limit, begun := j.limit(c), time.Now()
+	j.watch.Try(0)
+	if refusal := j.dial(ctx, c, a, limit); refusal != nil {
 		return refusal
 	}
+	if limit > 0 {
+		j.watch.Try(max(limit-time.Since(begun), time.Nanosecond))
+	}
 	j.call = forward.Call{
-		X: j.x, Attempt: a, Client: j.conn, Up: j.up, Watch: j.conn.Watch,
+		X: j.x, Attempt: a, Client: j.conn, Up: j.up, Watch: j.watch,
 		Timeouts: c.chain.Settings.Timeouts, Held: j.held,
 	}
 	err := j.call.Send()
 	if err == nil {
 		err = j.call.Answer()
 	}
-	a.Written = j.up.Written()
 	a.Duration = time.Since(j.x.Start)
 	if err != nil {
+		refusal := j.failed(err, a)
 		j.reuse = false
 		j.call.Finish()
-		return j.failed(err, a)
+		return refusal
 	}
+	j.call.Account()
 	a.Status = j.x.Response.Status
 	if refusal := c.chain.Response(ctx, j.x, &j.judged, a); refusal != nil {
 		j.outcome.final = true
 		j.rejected(refusal)
 		return refusal
 	}
+	j.classify(c)
+	return nil
+}
+
+// deliver gives the answer to the client.
+func (j *journey) deliver(c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	j.respond(c)
-	err = j.call.Copy()
+	var err error
+	if j.call.Switched() {
+		err = j.call.Tunnel()
+	} else {
+		err = j.call.Copy()
+	}
 	j.reuse = j.call.Finish() && err == nil
 	if err != nil {
 		return j.cut(err, a)
@@ -178,6 +204,7 @@ func (j *journey) view(c *candidate, a *exchange.Attempt) {
 	for _, m := range c.filters.request {
 		match.ApplyRequestHeaders(&a.Header, m)
 	}
+	a.Header.Add("Via", j.port.gateway.via[j.x.Request.Version])
 	a.Authority = j.authority(c)
 	a.Path = j.judged.Path
 	if r.Query != "" {
@@ -197,21 +224,29 @@ func private(name string) bool {
 }
 
 // dial takes a connection.
-func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt) *exchange.Refusal {
+func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt, limit time.Duration) *exchange.Refusal {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	target, err := c.target.Host(j.judged.Hostname)
 	if err == nil {
-		j.up, err = j.server.dialer.Get(ctx, target)
+		r := &j.x.Request
+		j.up, err = j.server.dialer.Get(ctx, target, dial.Want{HTTP2: r.Version == exchange.HTTP2, Switch: r.Upgrade != ""})
 	}
 	if c.chain.Reports() {
 		j.x.Reported = exchange.NotesOf(ctx).Take(j.x.Reported)
 	}
 	if err != nil {
+		j.up = nil
 		return j.unreached(err, a)
 	}
-	a.Address, a.Reused = j.up.Address(), j.up.Reused
-	if !j.conn.Watch.Attach(j.up.Raw()) {
+	a.Address, a.Reused = j.up.Address(), j.up.Reused()
+	if !j.watch.Attach(j.up.Raw()) {
 		j.reuse = false
-		return j.failed(errEnded, a)
+		j.outcome.class = policy.Unsent
+		return j.halted(a)
 	}
 	return nil
 }
@@ -233,7 +268,7 @@ func (j *journey) rejected(refusal *exchange.Refusal) {
 	j.reuse = false
 	if body := j.x.Response.Body; body != nil && refusal.Redact != nil {
 		const bound = 8 << 10 // twice what is logged, so that no secret is cut before it is blanked
-		_ = j.up.SetReadDeadline(time.Now().Add(rejectedTimeout))
+		j.watch.Arm(watch.FirstByteTimeout, rejectedTimeout)
 		start, _ := io.ReadAll(io.LimitReader(body, bound))
 		j.server.config.Observer.AuditBody(j.x, start, refusal.Redact)
 	}
@@ -245,7 +280,7 @@ func (j *journey) release() {
 	if j.up == nil {
 		return
 	}
-	j.conn.Watch.Attach(nil)
+	j.watch.Attach(nil)
 	if j.reuse {
 		j.up.Put()
 	} else {

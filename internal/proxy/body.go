@@ -29,7 +29,7 @@ func (j *journey) holdBody() *exchange.Refusal {
 		r.Length < 0 || r.Length > forward.HoldMax {
 		return nil
 	}
-	if whole, ok := j.conn.Reader().Body().Whole(); ok {
+	if whole, ok := j.conn.Held(); ok {
 		j.held = whole
 		j.x.BytesIn += int64(len(whole))
 		return nil
@@ -82,8 +82,8 @@ func (j *journey) read(n int64) (end bool, err error) {
 	if err := j.conn.Continue(); err != nil {
 		return false, err
 	}
-	j.conn.Watch.Arm(watch.BodyTimeout, bodyTimeout)
-	defer j.conn.Watch.Disarm()
+	j.watch.Arm(watch.BodyTimeout, bodyTimeout)
+	defer j.watch.Disarm()
 	j.hold = holds.Get().(*[]byte)
 	room := bytes.NewBuffer((*j.hold)[:0])
 	_, err = io.CopyN(room, j.x.Request.Body, n+1) // one more than is wanted tells whether that was all

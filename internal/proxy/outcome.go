@@ -2,40 +2,16 @@ package proxy
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
-
-// outcome is what a failed attempt proves.
-type outcome struct {
-	final  bool // policy refused, the client is at fault, or its time is over
-	unsent bool // no byte of the request was handed to a connection
-	silent bool // no byte of an answer came
-}
-
-// repeats is the one place that decides whether a request is sent again. On a pooled connection that died under it a
-// request may be, if nothing of it was sent, or if it is idempotent (RFC 9110, section 9.2.2) and its body is at hand.
-func (o outcome) repeats(j *journey, a *exchange.Attempt) bool {
-	if o.final || !a.Reused || j.x.Request.Body != nil && j.held == nil {
-		return false
-	}
-	return o.unsent || o.silent && idempotent(j.x.Request.Method)
-}
-
-func idempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
-}
 
 // unreached is the refusal for a backend that no connection could be made to. Nothing was sent.
 func (j *journey) unreached(err error, a *exchange.Attempt) *exchange.Refusal {
@@ -43,7 +19,8 @@ func (j *journey) unreached(err error, a *exchange.Attempt) *exchange.Refusal {
 		return refusal
 	}
 	e := dialError(err)
-	j.outcome.unsent = true
+	j.outcome.class = policy.Unsent
+	j.outcome.hopeless = e.Reason == exchange.TLSVerificationFailed || e.Reason == exchange.Internal
 	a.Credential = "" // written into a head that nobody got
 	a.Address = e.Address
 	if e.Refusal != nil {
@@ -77,24 +54,30 @@ var details = map[exchange.Reason]string{
 
 // failed is the refusal for an attempt that ended before an answer's head.
 func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
+	facts := j.call.Facts(err)
 	if refusal := j.ended(a); refusal != nil {
+		if j.outcome.class = policy.TimedOut; facts.Unsent {
+			j.outcome.class = policy.Unsent
+		}
 		return refusal
 	}
 	if errors.Is(err, forward.ErrRequestBody) || errors.Is(err, accept.ErrClient) {
 		return j.clientFailed(err)
 	}
 	var wrong *http1.Error
-	j.outcome.unsent = a.Written == 0
-	j.outcome.silent = !errors.As(err, &wrong) && len(j.up.Reader.Buffered()) == 0
+	j.outcome.class, j.outcome.silent = policy.Reset, facts.Silent
 	reason := exchange.UpstreamReset
 	switch {
-	case !a.Reused && j.outcome.silent && dial.RefusedByPeer(err):
-		j.outcome.unsent, reason = true, exchange.TLSFailed
+	case facts.Unsent:
+		j.outcome.class = policy.Unsent
+		if !a.Reused && dial.RefusedByPeer(err) {
+			j.outcome.hopeless, reason = true, exchange.TLSFailed
+		}
 	case errors.Is(err, http1.ErrUnwritable):
 		j.outcome.final, reason = true, exchange.Internal
-	case wrong != nil:
+	case errors.As(err, &wrong):
 		reason = exchange.UpstreamInvalid
-	case !j.outcome.unsent && !idempotent(j.x.Request.Method):
+	case !idempotent(j.x.Request.Method):
 		reason = exchange.OutcomeUnknown
 	}
 	refusal := exchange.Refuse(reason, details[reason])
@@ -102,10 +85,22 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 	return refusal
 }
 
+// halted is the refusal for a wait that was ended while a connection was taken.
+func (j *journey) halted(a *exchange.Attempt) *exchange.Refusal {
+	if refusal := j.ended(a); refusal != nil {
+		return refusal
+	}
+	return exchange.Refuse(exchange.Internal, details[exchange.Internal])
+}
+
 // ended is the refusal where the wait was ended from outside; nil where it was not.
 func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
-	reason := exchange.UpstreamTimeout
-	switch j.conn.Watch.Cause() {
+	reason, final := exchange.UpstreamTimeout, true
+	cause := j.watch.Cause()
+	if cause == watch.None && j.conn.Context().Err() != nil {
+		cause = watch.ClientGone // told by net/http before anybody told the watch
+	}
+	switch cause {
 	case watch.None:
 		return nil
 	case watch.ClientGone:
@@ -116,12 +111,15 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		reason = exchange.StreamIdle
 	case watch.BodyTimeout:
 		reason = exchange.RequestTimeout
+	case watch.FirstByteTimeout, watch.AttemptTimeout:
+		final = false
+		fallthrough
 	default:
 		if a.Written > 0 && !idempotent(j.x.Request.Method) {
 			reason = exchange.OutcomeUnknown
 		}
 	}
-	j.outcome.final = true
+	j.outcome.final = final
 	return exchange.Refuse(reason, details[reason])
 }
 

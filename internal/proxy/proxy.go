@@ -54,6 +54,8 @@ type Server struct {
 	table  atomic.Pointer[table]
 	mu     sync.Mutex // one Update at a time
 	secure map[string]*secured
+
+	budgets map[budgetKey]*budget
 }
 
 // New makes a Server that serves nothing until its first Update. Shutdown ends it.

@@ -44,7 +44,7 @@ type problemOfSDKs struct {
 func (j *journey) refuse(refusal *exchange.Refusal) {
 	x := j.x
 	x.Refusal = refusal
-	if j.conn.Watch.Cause() != watch.None {
+	if j.watch.Cause() != watch.None {
 		j.conn.Last()
 	}
 	if j.conn.Begun() {
@@ -60,8 +60,8 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 	body := j.render(res, refusal)
 	res.Length = int64(len(body))
 	j.discard()
-	if j.conn.Watch.Cause() == watch.None {
-		j.conn.Watch.Arm(watch.StreamIdleTimeout, answerTimeout)
+	if j.watch.Cause() == watch.None {
+		j.watch.Arm(watch.StreamIdleTimeout, answerTimeout)
 	}
 	if err := j.conn.Begin(res, body, true); err != nil {
 		x.Aborted = "client"
@@ -124,11 +124,10 @@ func percent(s string) string {
 
 // discard drops a request body that nobody will read: what of it has come already in no time, else with the connection.
 func (j *journey) discard() {
-	reader := j.conn.Reader()
-	if reader.Done() {
+	if j.conn.Consumed() {
 		return
 	}
-	if _, ok := reader.Body().Whole(); !ok {
+	if _, ok := j.conn.Held(); !ok {
 		j.conn.Last()
 	}
 }

@@ -45,7 +45,7 @@ func (b *builder) listenerTLS(g *plan.Gateway, number int) (*tls.Config, error) 
 	}
 	made.config = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"},
+		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: certificates.choose,
 	}
 	b.secure[key] = made

@@ -21,22 +21,28 @@ import (
 // journey is one exchange on its way through the steps. One is kept per connection and used again.
 type journey struct {
 	server  *Server
-	conn    *accept.Conn
+	conn    accept.Client
+	peer    *accept.Peer
+	watch   *watch.Entry
 	x       *exchange.Exchange
 	port    *port
 	found   match.Result
 	rule    *rule
 	judged  policy.Candidate
 	call    forward.Call
-	up      *dial.Conn
+	up      dial.Upstream
 	reuse   bool // up goes back to its pool
 	held    []byte
 	hold    *[]byte // room of a held body, from holds
+	kept    *replay // of a body that streams
 	outcome outcome
+	tried   []int // indexes of the rule's candidates that were asked
+	repeats int
+	stale   int
 }
 
 // Serve implements accept.Handler: one request through all steps.
-func (s *Server) Serve(c *accept.Conn) {
+func (s *Server) Serve(c accept.Client) {
 	j := s.journey(c)
 	refusal := j.steps(c.Context())
 	if refusal != nil {
@@ -66,21 +72,22 @@ func (j *journey) steps(ctx context.Context) *exchange.Refusal {
 	return j.attempts(ctx, picked)
 }
 
-func (s *Server) journey(c *accept.Conn) *journey {
-	j, ok := c.Served.(*journey)
+func (s *Server) journey(c accept.Client) *journey {
+	common := c.Common()
+	j, ok := common.Served.(*journey)
 	if !ok {
-		j = &journey{server: s, conn: c, x: &c.X}
-		c.Served = j
+		j = new(journey)
+		common.Served = j
 	}
-	*j = journey{server: s, conn: c, x: j.x}
+	*j = journey{server: s, conn: c, peer: &common.Peer, watch: common.Watch, x: &common.X, tried: j.tried[:0]}
 	return j
 }
 
 // identify names the client, and takes from the head what only peers of ours may say.
 func (j *journey) identify() *exchange.Refusal {
-	j.port = j.server.table.Load().ports[j.conn.Socket]
+	j.port = j.server.table.Load().ports[j.peer.Socket]
 	if j.port == nil {
-		j.conn.Last()
+		j.conn.Retire()
 		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
 	}
 	j.x.Gateway = j.port.gateway.plan.Name
@@ -96,7 +103,7 @@ func (j *journey) match() *exchange.Refusal {
 		j.conn.Last() // what follows may be meant for the tunnel
 		return exchange.Refuse(exchange.RouteNotFound, "no route takes CONNECT here")
 	}
-	j.found = j.port.match.Match(r, j.conn.SNI)
+	j.found = j.port.match.Match(r, j.peer.SNI)
 	if j.found.Listener != nil {
 		j.x.Listener = j.found.Listener.Name
 	}
@@ -115,7 +122,7 @@ func (j *journey) match() *exchange.Refusal {
 
 // judge is what can be decided before a backend is picked.
 func (j *journey) judge(ctx context.Context) *exchange.Refusal {
-	j.conn.Watch.Limit(j.rule.timeout)
+	j.watch.Limit(j.rule.timeout)
 	if local := j.port.gateway.plan.Local || j.x.Client.Source == exchange.SourceLoopback; local && crossOrigin(&j.x.Request.Header) {
 		return exchange.Refuse(exchange.CrossOriginDenied, "this gateway serves no requests that a web page made")
 	}
@@ -160,7 +167,7 @@ func localHost(authority string) bool {
 // redirect answers without a backend.
 func (j *journey) redirect() *exchange.Refusal {
 	scheme := "http"
-	if j.conn.Secure {
+	if j.peer.Secure {
 		scheme = "https"
 	}
 	res := &j.x.Response
@@ -168,7 +175,7 @@ func (j *journey) redirect() *exchange.Refusal {
 	res.Header.Set("Location", match.Location(&j.x.Request, scheme, j.port.number, j.rule.redirect, j.found.Prefix))
 	res.Header.Set(requestIDField, j.x.ID)
 	j.discard()
-	j.conn.Watch.Arm(watch.StreamIdleTimeout, answerTimeout)
+	j.watch.Arm(watch.StreamIdleTimeout, answerTimeout)
 	if err := j.conn.Begin(res, nil, true); err != nil {
 		j.x.Aborted = "client"
 	}
@@ -183,8 +190,11 @@ func (j *journey) end() {
 		j.rule.chain.End(x)
 	}
 	j.server.config.Observer.End(x)
-	j.conn.Watch.End()
+	j.watch.End()
 	j.release() // after the logs: the answer's strings are the upstream connection's
+	if j.kept != nil {
+		j.kept.forget()
+	}
 	if j.hold != nil {
 		if cap(*j.hold) <= 2*forward.HoldMax {
 			holds.Put(j.hold)
@@ -194,11 +204,11 @@ func (j *journey) end() {
 }
 
 // Broken implements accept.Handler: the head could not be read.
-func (s *Server) Broken(c *accept.Conn, peer *http1.Error) {
+func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 	j := s.journey(c)
-	if p := s.table.Load().ports[c.Socket]; p != nil {
-		c.X.Gateway = p.gateway.plan.Name
-		c.X.Client = p.gateway.identity.Identify(c.X.Client.Address)
+	if p := s.table.Load().ports[j.peer.Socket]; p != nil {
+		j.x.Gateway = p.gateway.plan.Name
+		j.x.Client = p.gateway.identity.Identify(j.x.Client.Address)
 	}
 	refusal := exchange.Refuse(exchange.RequestTimeout, "the request's head took too long")
 	if peer != nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -43,6 +44,7 @@ type port struct {
 type gateway struct {
 	plan     *plan.Gateway
 	identity *identify.Identifier
+	via      [3]string          // what Via says of a request, by its version
 	rules    map[string][]*rule // by listener; indexed as match.Result says
 }
 
@@ -70,6 +72,8 @@ type candidate struct {
 	chain     *engine.Chain
 	filters   filters
 	target    *dial.Target
+	budget    *budget
+	service   bool   // a Service of the cluster
 	authority string // Host sent; empty: the client's
 	nameless  string // Host sent where the client (HTTP/1.0) named none
 	wildcard  bool
@@ -85,6 +89,7 @@ type builder struct {
 	secure   map[string]*secured
 	tls      map[*plan.Backend]tlsResult
 	targets  map[targetKey]*dial.Target
+	budgets  map[budgetKey]*budget
 	problems []error
 }
 
@@ -97,12 +102,20 @@ type targetKey struct {
 	gateway string
 	backend *plan.Backend
 	chain   *engine.Chain
+
+	protocol plan.Protocol
+}
+
+type budgetKey struct {
+	gateway, backend string
+	setting          policy.Budget
 }
 
 func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b := &builder{
 		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
 		tls: map[*plan.Backend]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
+		budgets: map[budgetKey]*budget{},
 	}
 	for _, secret := range p.Secrets {
 		b.secrets[secret.Name] = secret
@@ -116,7 +129,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 		b.gateway(t, g)
 	}
 	b.chains.Finish()
-	t.targets, s.secure = b.targets, b.secure
+	t.targets, s.secure, s.budgets = b.targets, b.secure, b.budgets
 	return t, b.problems
 }
 
@@ -132,7 +145,7 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 		b.fail("gateway %s: %w", g.Name, err)
 		return
 	}
-	built := &gateway{plan: g, identity: identity, rules: map[string][]*rule{}}
+	built := &gateway{plan: g, identity: identity, via: via(g), rules: map[string][]*rule{}}
 	matches, problems := match.New(g, b.plan.Rules)
 	b.problems = append(b.problems, problems...)
 	var shared []*rule
@@ -157,6 +170,13 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 			t.ports[net.JoinHostPort(address, strconv.Itoa(number))] = p
 		}
 	}
+}
+
+// via is what Via says of requests (RFC 9110, section 7.6.3), by the version in which they came.
+func via(g *plan.Gateway) (list [3]string) {
+	name := cmp.Or(g.HopName, "ebbgate")
+	list[exchange.HTTP11], list[exchange.HTTP10], list[exchange.HTTP2] = "1.1 "+name, "1.0 "+name, "2 "+name
+	return list
 }
 
 func numbers(g *plan.Gateway) map[int]bool {
@@ -240,7 +260,8 @@ func (b *builder) candidate(scope engine.Scope, ref *plan.RuleBackend) *candidat
 	case backend == nil:
 		return &candidate{fault: exchange.Refuse(exchange.BackendInvalid, "the backend "+ref.Backend+" is not there")}
 	}
-	c := &candidate{backend: backend, chain: b.chains.Chain(scope), filters: modifiers(ref.Filters)}
+	c := &candidate{backend: backend, chain: b.chains.Chain(scope), filters: modifiers(ref.Filters), service: backend.Origin == plan.Endpoints}
+	c.budget = b.budget(scope.Gateway, backend.Name, c.chain.Settings.Retry.Budget)
 	c.wildcard = strings.HasPrefix(backend.Hostname, "*.")
 	if !c.wildcard {
 		c.authority = authority(backend.Hostname, backend)
@@ -255,7 +276,7 @@ func (b *builder) candidate(scope engine.Scope, ref *plan.RuleBackend) *candidat
 	}
 	settings, err := b.upstreamTLS(backend)
 	if err == nil {
-		c.target, err = b.target(scope.Gateway, c, settings)
+		c.target, err = b.target(scope.Gateway, c, ref.Protocol, settings)
 	}
 	if err != nil {
 		b.fail("backend %s: %w", backend.Name, err)
@@ -292,13 +313,24 @@ func (b *builder) upstreamTLS(backend *plan.Backend) (*dial.TLS, error) {
 	return made, err
 }
 
-func (b *builder) target(gateway string, c *candidate, settings *dial.TLS) (*dial.Target, error) {
-	key := targetKey{gateway, c.backend, c.chain}
+// budget is the one of a backend's retries, kept from table to table while its setting stays.
+func (b *builder) budget(gateway, backend string, setting policy.Budget) *budget {
+	key := budgetKey{gateway, backend, setting}
+	if b.budgets[key] == nil {
+		if b.budgets[key] = b.server.budgets[key]; b.budgets[key] == nil {
+			b.budgets[key] = newBudget(setting)
+		}
+	}
+	return b.budgets[key]
+}
+
+func (b *builder) target(gateway string, c *candidate, protocol plan.Protocol, settings *dial.TLS) (*dial.Target, error) {
+	key := targetKey{gateway, c.backend, c.chain, protocol}
 	if t, ok := b.targets[key]; ok {
 		return t, nil
 	}
 	t, err := b.server.dialer.Prepare(dial.TargetConfig{
-		Gateway: gateway, Backend: c.backend, Hostname: c.backend.Hostname, TLS: settings, Settings: &c.chain.Settings,
+		Gateway: gateway, Backend: c.backend, Hostname: c.backend.Hostname, Protocol: protocol, TLS: settings, Settings: &c.chain.Settings,
 		Address: []policy.AddressStage{c.chain}, Handshake: []policy.HandshakeStage{c.chain},
 	})
 	if err != nil {

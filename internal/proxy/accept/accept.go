@@ -1,6 +1,7 @@
 // Package accept owns the listening sockets and the connections of clients: TLS, HTTP/1.1 framing, hop-by-hop fields
-// and path normalisation, keep-alive, drain. What it hands to its Handler is an exchange whose head is clean; it knows
-// no route and no policy.
+// and path normalisation, keep-alive, drain. Connections that turn out to speak HTTP/2, by ALPN or by its preface, go on
+// under net/http's server, each stream as an exchange of its own. What it hands to its Handler is an exchange whose head
+// is clean; it knows no route and no policy.
 package accept
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -37,9 +39,9 @@ type Handler interface {
 	// nothing any more.
 	TLS(socket string) (config *tls.Config, ok bool)
 	// Serve answers the current exchange of c.
-	Serve(c *Conn)
+	Serve(c Client)
 	// Broken answers a request that could not be read: peer is what it did wrong, or nil when its head took too long.
-	Broken(c *Conn, peer *http1.Error)
+	Broken(c Client, peer *http1.Error)
 }
 
 // Config is what a Set is made of.
@@ -58,6 +60,7 @@ type Set struct {
 	conns    sync.WaitGroup
 	draining atomic.Bool
 	active   atomic.Int64
+	h2       *h2
 }
 
 type socket struct {
@@ -66,8 +69,12 @@ type socket struct {
 	count    atomic.Int64
 }
 
-// New makes an empty set.
-func New(c Config) *Set { return &Set{config: c, sockets: map[string]*socket{}} }
+// New makes an empty set. Drain ends it.
+func New(c Config) *Set {
+	s := &Set{config: c, sockets: map[string]*socket{}}
+	s.h2 = newH2(s)
+	return s
+}
 
 // Active is the number of client connections.
 func (s *Set) Active() int64 { return s.active.Load() }
@@ -130,6 +137,7 @@ func (s *Set) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { s.conns.Wait(); close(done) }()
 	s.config.Sweeper.Each(func(e *watch.Entry) { e.StopIdle() })
+	defer s.h2.drain(ctx)()
 	select {
 	case <-done:
 		return nil
@@ -137,6 +145,7 @@ func (s *Set) Drain(ctx context.Context) error {
 	}
 	cut := s.active.Load()
 	s.config.Sweeper.Each(func(e *watch.Entry) { e.Stop(watch.Shutdown) })
+	s.h2.cut()
 	<-done
 	return fmt.Errorf("drain: %d connections were cut: %w", cut, ctx.Err())
 }
@@ -163,12 +172,7 @@ func (s *Set) accept(so *socket) {
 		}
 		s.conns.Add(1)
 		s.active.Add(1)
-		go func() {
-			defer s.conns.Done()
-			defer s.active.Add(-1)
-			defer so.count.Add(-1)
-			s.serve(so, c.(*net.TCPConn))
-		}()
+		go s.serve(so, c.(*net.TCPConn))
 	}
 }
 
@@ -189,21 +193,39 @@ func (c *Conn) survive() {
 }
 
 func (s *Set) serve(so *socket, tcp *net.TCPConn) {
+	w := &wire{TCPConn: tcp, peer: Peer{Socket: so.address, Address: addressOf(tcp)}, gone: func() {
+		so.count.Add(-1)
+		s.active.Add(-1)
+		s.conns.Done()
+	}}
 	config, ok := s.config.Handler.TLS(so.address)
-	if !ok || s.draining.Load() {
-		_ = tcp.Close()
-		return
-	}
 	raw, err := tcp.SyscallConn()
-	if err != nil {
-		_ = tcp.Close()
+	if !ok || err != nil || s.draining.Load() {
+		_ = w.Close()
 		return
 	}
-	c := newConn(s, so.address, tcp, raw)
-	defer c.close()
+	c := newConn(s, w, raw)
+	other := false
+	defer func() {
+		if !other {
+			c.close()
+			_ = w.Close()
+		}
+	}()
 	defer c.survive()
 	if config != nil && !c.handshake(config) {
 		return
 	}
-	c.serve()
+	if other = c.h2 || c.serve(); other {
+		c.handOver()
+	}
+}
+
+func addressOf(c *net.TCPConn) netip.AddrPort {
+	a, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	p := a.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }

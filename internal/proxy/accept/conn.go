@@ -3,35 +3,24 @@ package accept
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
-	"net/netip"
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
-// Conn is one client connection that speaks HTTP/1.1, and the way back for the answers of its exchanges. One goroutine
-// serves it; while a request's body is sent on by another, that one reads the body and nothing else.
+// Conn is one client connection that speaks HTTP/1.1, and the Client of its exchanges, one after the other.
 type Conn struct {
-	X      exchange.Exchange
-	Watch  *watch.Entry
-	Socket string // the address bound
-	SNI    string // server name of the TLS handshake
-	Secure bool   // over TLS
-	Served any    // what the handler remembers of the connection
-
+	Base
 	set      *Set
 	tcp      *net.TCPConn
+	wire     *wire // tcp as TLS and net/http see it
 	raw      syscall.RawConn
 	readable func(fd uintptr) bool // arrived, as a value made once
 	looked   bool
@@ -40,33 +29,25 @@ type Conn struct {
 	ctx      context.Context //nolint:containedctx // the connection's life is the context's
 	cancel   context.CancelFunc
 	writer   writer
-	path     []byte // room for normalised paths
-	id       [32]byte
+	h2       bool // ALPN chose HTTP/2
+	later    bool // a request has been read already
 	idle     bool // no byte of the next request has come
 	last     bool // no exchange after this one
+	stopped  bool // a read of the body was ended
 	spoilt   bool // a panic left the buffers to whoever may still hold them
 }
 
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
 
-func newConn(s *Set, socket string, tcp *net.TCPConn, raw syscall.RawConn) *Conn {
-	c := &Conn{set: s, Socket: socket, tcp: tcp, net: tcp, raw: raw}
+func newConn(s *Set, w *wire, raw syscall.RawConn) *Conn {
+	c := &Conn{Base: Base{Peer: w.peer}, set: s, tcp: w.TCPConn, wire: w, net: w.TCPConn, raw: raw}
 	c.readable = c.arrived
 	c.ctx, c.cancel = context.WithCancel(exchange.WithNotes(context.Background()))
-	c.X.Client.Address = peer(tcp)
+	c.X.Client.Address = c.Address
 	c.Watch = s.config.Sweeper.Add(raw, c.ended)
 	c.reader = http1.NewReader(source{c}, s.config.Limits)
 	return c
-}
-
-func peer(c *net.TCPConn) netip.AddrPort {
-	a, ok := c.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	p := a.AddrPort()
-	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
 // ended is called by the sweeper: whatever the connection waits for is over.
@@ -83,56 +64,84 @@ func (c *Conn) ended(cause watch.Cause) {
 // Context ends with the connection, or when its client has gone.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// Reader is the codec's side that reads from the client.
-func (c *Conn) Reader() *http1.Reader { return c.reader }
+// Held implements Client.
+func (c *Conn) Held() ([]byte, bool) { return c.reader.Body().Whole() }
 
-// Last makes the current exchange the connection's last.
+// Consumed implements Client.
+func (c *Conn) Consumed() bool { return c.reader.Done() }
+
+// Last implements Client.
 func (c *Conn) Last() { c.last = true }
 
-// StopReading ends a read of the request's body by another goroutine; the connection is not used again.
+// Retire implements Client.
+func (c *Conn) Retire() { c.last = true }
+
+// StopReading implements Client; the connection is not used again.
 func (c *Conn) StopReading() {
-	c.last = true
+	c.stopped, c.last = true, true
 	_ = c.tcp.SetReadDeadline(past)
 }
 
+// ResumeReading implements Client.
+func (c *Conn) ResumeReading() bool {
+	if !c.stopped {
+		return true
+	}
+	c.stopped = false
+	_ = c.tcp.SetReadDeadline(time.Time{})
+	return c.ctx.Err() == nil // else it was the sweep that ended the read
+}
+
 func (c *Conn) handshake(config *tls.Config) bool {
-	t := tls.Server(c.tcp, config)
+	t := tls.Server(c.wire, config)
 	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
 		c.set.config.Logger.Debug("handshake with client", "client", c.X.Client.Address.String(), "error", err)
 		return false
 	}
-	c.net, c.Secure, c.SNI = t, true, strings.ToLower(t.ConnectionState().ServerName)
+	state := t.ConnectionState()
+	c.net, c.Secure, c.SNI = t, true, strings.ToLower(state.ServerName)
+	c.h2 = state.NegotiatedProtocol == protocolH2
 	return true
 }
 
-func (c *Conn) serve() {
-	for c.read() {
+// serve answers exchange after exchange. It reports true where the connection turns out to speak HTTP/2.
+func (c *Conn) serve() (other bool) {
+	for {
+		ok, preface := c.read()
+		if !ok {
+			return preface
+		}
 		c.set.config.Handler.Serve(c)
 		c.Watch.End()
 		if !c.finish() {
-			return
+			return false
 		}
 	}
 }
 
 // read takes the next request's head.
-func (c *Conn) read() bool {
+func (c *Conn) read() (ok, preface bool) {
 	c.X.Reset()
 	c.writer.reset()
+	c.stopped = false
 	c.idle = len(c.reader.Buffered()) == 0
 	if c.idle {
 		c.reader.Release()
 		c.Watch.Arm(watch.IdleTimeout, idleTimeout)
 		if c.set.draining.Load() {
-			return false
+			return false, false
 		}
 		c.await()
 	} else {
 		c.Watch.Arm(watch.HeadTimeout, headTimeout)
 	}
 	err := c.reader.ReadRequest(&c.X.Request)
+	if errors.Is(err, http1.ErrPreface) && !c.later && !c.Secure {
+		return false, true
+	}
+	c.later = true
 	c.X.Start = time.Now()
 	cause := c.Watch.Cause()
 	c.Watch.Begin(0)
@@ -142,7 +151,7 @@ func (c *Conn) read() bool {
 		err = c.clean()
 	}
 	if err == nil {
-		return true
+		return true, false
 	}
 	var wrong *http1.Error
 	if errors.As(err, &wrong) || cause == watch.HeadTimeout {
@@ -151,7 +160,7 @@ func (c *Conn) read() bool {
 		c.Watch.End()
 		c.linger()
 	}
-	return false
+	return false, false
 }
 
 // await returns when the client has sent something, or left, so that an idle connection holds no buffer. TLS may have
@@ -173,25 +182,38 @@ func (c *Conn) arrived(fd uintptr) bool {
 	return err != syscall.EAGAIN
 }
 
-// clean leaves of the head what is the request's own: hop-by-hop fields are gone and the path is normal.
+// clean adds to Base's what only HTTP/1.1 says.
 func (c *Conn) clean() error {
 	r := &c.X.Request
 	if !r.Absolute {
-		r.Scheme = "http"
-		if c.Secure {
-			r.Scheme = "https"
+		r.Scheme = scheme(c.Secure)
+	}
+	c.last = !c.reader.KeepAlive() || c.set.draining.Load()
+	if c.reader.Upgrade() && r.Body == nil { // a body before the switch is allowed to be a reason to ignore it (RFC 9110, section 7.8)
+		r.Upgrade = switchable(r.Header.Get("Upgrade"))
+	}
+	return c.Base.clean()
+}
+
+// switchable is what an Upgrade field asks for, without h2c, which RFC 9113 took back.
+func switchable(list string) string {
+	if !lists(list, "h2c") {
+		return list
+	}
+	var rest []string
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.Trim(item, " \t"); item != "" && !exchange.EqualFold(item, "h2c") {
+			rest = append(rest, item)
 		}
 	}
-	if c.last = !c.reader.KeepAlive() || c.set.draining.Load(); c.reader.Upgrade() {
-		r.Header.Del("Upgrade")
+	return strings.Join(rest, ", ")
+}
+
+func scheme(secure bool) string {
+	if secure {
+		return "https"
 	}
-	exchange.StripHop(&r.Header)
-	r.Header.Del("Expect")
-	var err error
-	if r.Path != "" && r.Path != "*" {
-		r.Path, c.path, err = http1.NormalizePath(r.Path, c.path[:0])
-	}
-	return err
+	return "http"
 }
 
 // finish leaves the connection ready for its next request, or reports that there is none.
@@ -232,15 +254,6 @@ func (c *Conn) close() {
 		c.reader.Release()
 		c.writer.release()
 	}
-}
-
-// newID draws the request id: 128 random bits.
-func (c *Conn) newID() {
-	var bits [16]byte
-	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(bits[8:], rand.Uint64())
-	hex.Encode(c.id[:], bits[:])
-	c.X.ID = unsafe.String(&c.id[0], len(c.id))
 }
 
 // source is where the codec reads from: it notes the first byte of a head, whose time runs from there.

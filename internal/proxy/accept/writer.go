@@ -1,8 +1,11 @@
 package accept
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -90,6 +93,8 @@ func (c *Conn) takeHead() []byte {
 func (c *Conn) Begin(r *exchange.Response, body []byte, whole bool) error {
 	connection := http1.AsIs
 	switch {
+	case r.Status == http.StatusSwitchingProtocols:
+		c.last = true // the connection is the other protocol's from here on
 	case c.last:
 		connection = http1.Close
 	case c.X.Request.Version == exchange.HTTP10:
@@ -237,4 +242,41 @@ func (c *Conn) wrote(err error) error {
 	}
 	c.writer.broken, c.last = true, true
 	return errors.Join(ErrClient, err)
+}
+
+// Tunnel implements Client. The codec's reader is of no more use.
+func (c *Conn) Tunnel() Tunnel {
+	t := &tunnel{c: c, early: bytes.Clone(c.reader.Buffered())}
+	c.reader.Reset(c.net)
+	return t
+}
+
+type tunnel struct {
+	c     *Conn
+	early []byte // came behind the request's head
+}
+
+func (t *tunnel) Read(p []byte) (int, error) {
+	if len(t.early) > 0 {
+		n := copy(p, t.early)
+		t.early = t.early[n:]
+		return n, nil
+	}
+	return t.c.net.Read(p)
+}
+
+func (t *tunnel) Write(p []byte) (int, error) {
+	if err := t.c.write(p); err != nil {
+		return 0, err
+	}
+	t.c.X.BytesOut += int64(len(p))
+	return len(p), nil
+}
+
+func (t *tunnel) CloseWrite() error {
+	closer, ok := t.c.net.(interface{ CloseWrite() error })
+	if !ok {
+		return io.ErrClosedPipe
+	}
+	return closer.CloseWrite()
 }

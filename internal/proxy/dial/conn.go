@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -18,7 +19,8 @@ import (
 // time one goroutine may read while another writes.
 type Conn struct {
 	Reader *http1.Reader // of this connection, kept from use to use; made by the first Get
-	Reused bool          // it has carried a request before
+
+	reused bool
 
 	plain   net.Conn // tls, or wire itself
 	wire    *wire
@@ -56,7 +58,7 @@ func (c *Conn) lend(reused bool) {
 	if c.Reader == nil {
 		c.Reader = http1.NewReader(c, http1.Limits{})
 	}
-	c.Reused = reused
+	c.reused = reused
 	c.lent.Store(true)
 	c.Mark()
 }
@@ -93,8 +95,11 @@ func (c *Conn) Address() netip.AddrPort { return c.address }
 // TLS is what the handshake agreed on; nil on a plain connection. It must not be changed.
 func (c *Conn) TLS() *tls.ConnectionState { return c.state }
 
-// Raw is the socket, for polling alone.
-func (c *Conn) Raw() net.Conn { return c.socket }
+// Reused implements Upstream.
+func (c *Conn) Reused() bool { return c.reused }
+
+// Raw implements Upstream: the socket, without TLS's farewell.
+func (c *Conn) Raw() io.Closer { return c.socket }
 
 // LocalAddr is our end.
 func (c *Conn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
@@ -152,6 +157,14 @@ func (c *Conn) Close() error {
 	}
 	c.wire.closing.Store(true)
 	return c.plain.Close()
+}
+
+// CloseWrite ends our direction and leaves the other one.
+func (c *Conn) CloseWrite() error {
+	if c.tls != nil {
+		return c.tls.CloseWrite()
+	}
+	return c.socket.CloseWrite()
 }
 
 // tired reports whether the connection has been idle for as long as it may.

@@ -12,8 +12,9 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
 )
 
-// connect makes a new connection within the connect timeout: name, TCP, TLS and the Handshake stages.
-func (t *Target) connect(ctx context.Context, turn int) (*Conn, *Error) {
+// connect makes a new connection within the connect timeout: name, TCP, TLS and the Handshake stages. h2 is whether TLS
+// offers HTTP/2.
+func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error) {
 	if limit := t.Settings.Timeouts.Connect; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, errConnectTimeout)
@@ -31,7 +32,7 @@ func (t *Target) connect(ctx context.Context, turn int) (*Conn, *Error) {
 			}
 			return nil, failure
 		}
-		c, err := t.establish(ctx, conn, address)
+		c, err := t.establish(ctx, conn, address, h2)
 		if err == nil {
 			return c, nil
 		}
@@ -74,7 +75,7 @@ func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *E
 }
 
 // establish makes a connection of a socket: TLS, verification and the Handshake stages come before anybody may write.
-func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address netip.AddrPort) (*Conn, *Error) {
+func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address netip.AddrPort, h2 bool) (*Conn, *Error) {
 	c, err := newConn(socket, address, t.pool)
 	if err != nil {
 		_ = socket.Close()
@@ -84,7 +85,11 @@ func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address net
 		return c, nil
 	}
 	c.wire.secure = true
-	c.tls = tls.Client(c.wire, t.pool.config)
+	config := t.pool.config
+	if h2 {
+		config = t.pool.offering
+	}
+	c.tls = tls.Client(c.wire, config)
 	c.plain = c.tls
 	if err := c.tls.HandshakeContext(ctx); err != nil {
 		_ = socket.Close()

@@ -1,8 +1,9 @@
 // Package dial owns the connections towards backends: it resolves, checks and dials addresses, does TLS as the backend's
-// setting demands, and keeps idle connections in pools per (Gateway, backend, name, port, TLS setting).
+// setting demands, and keeps idle connections in pools per (Gateway, backend, name, port, protocol, TLS setting).
 //
 // The address that was checked is the address that is dialled, and no byte of a request is written before the far side is
-// verified. It picks no backend, repeats nothing that was written and speaks no HTTP. Package forward calls it for every
+// verified. It picks no backend and repeats nothing that was written. Connections that speak HTTP/2 are net/http's from
+// their preface on, and shared by many exchanges; of HTTP/1.1 it speaks nothing. Package forward calls it for every
 // attempt; whoever builds the table prepares its targets and releases them.
 package dial
 
@@ -12,6 +13,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +49,8 @@ type Dialer struct {
 	net      net.Dialer
 	checks   checks
 
+	transport *http.Transport // makes HTTP/2 connections of ours
+
 	mu     sync.Mutex
 	pools  map[poolKey]*pool
 	closed bool
@@ -67,6 +73,8 @@ func New(c Config) (*Dialer, error) {
 		now:      c.Now,
 		net:      net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3}},
 		pools:    make(map[poolKey]*pool),
+
+		transport: newTransport(),
 	}, nil
 }
 
@@ -110,24 +118,41 @@ func (d *Dialer) Close() {
 	}
 }
 
-// Get is a connection to the target: the one last put back that is still good and whose address the target may use now,
-// else a new one. The caller ends it by Put or Close. Errors are of type *Error.
-func (d *Dialer) Get(ctx context.Context, t *Target) (*Conn, error) {
+// Get is a connection to the target, or a stream of one: the one last put back that is still good and whose address the
+// target may use now, else a new one. The caller ends it by Put or Close. Errors are of type *Error.
+func (d *Dialer) Get(ctx context.Context, t *Target, w Want) (Upstream, error) {
 	if t.wild {
 		return nil, &Error{Reason: exchange.Internal, Err: fmt.Errorf("dial %s: a wildcard has no connection of its own", t.Backend.Name)}
 	}
 	if ctx.Err() != nil {
 		return nil, ended(ctx)
 	}
-	turn := int(t.pool.turn.Add(1) & turnMask)
+	turn := t.turn(w.Endpoint)
+	if h2, only := t.wants(w); h2 {
+		if up, failure := t.stream(ctx, turn, only); failure != nil {
+			return nil, failure
+		} else if up != nil {
+			return up, nil
+		}
+	}
 	if c := t.reuse(ctx, turn); c != nil {
 		c.lend(true)
 		return c, nil
 	}
-	c, failure := t.connect(ctx, turn)
+	c, failure := t.connect(ctx, turn, false)
 	if failure != nil {
 		return nil, failure
 	}
 	c.lend(false)
 	return c, nil
+}
+
+// turn says at which of the addresses of its own to begin.
+func (t *Target) turn(preferred netip.AddrPort) int {
+	if preferred.IsValid() {
+		if i := slices.Index(t.fixed, preferred); i >= 0 {
+			return i
+		}
+	}
+	return int(t.pool.turn.Add(1) & turnMask)
 }

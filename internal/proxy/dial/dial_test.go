@@ -273,7 +273,7 @@ func TestFailures(t *testing.T) {
 	n.fails(t, n.prepare(t, c), exchange.DNSFailed)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := n.Get(gone, n.prepare(t, c)); !errors.Is(err, context.Canceled) {
+	if _, err := n.Get(gone, n.prepare(t, c), Want{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that left got %v", err)
 	}
 }
@@ -362,8 +362,8 @@ func TestWarmPoolAllocatesNothing(t *testing.T) {
 	n, target := warm(t)
 	ctx := t.Context()
 	if allocations := testing.AllocsPerRun(200, func() {
-		c, err := n.Get(ctx, target)
-		if err != nil || !c.Reused {
+		c, err := n.Get(ctx, target, Want{})
+		if err != nil || !c.Reused() {
 			t.Fatal("not reused", err)
 		}
 		c.Put()
@@ -377,7 +377,7 @@ func BenchmarkGetPut(b *testing.B) {
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := n.Get(ctx, target)
+		c, err := n.Get(ctx, target, Want{})
 		if err != nil {
 			b.Fatal(err)
 		}

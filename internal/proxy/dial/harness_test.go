@@ -193,12 +193,12 @@ func (n *near) prepare(t testing.TB, c TargetConfig) *Target {
 
 func (n *near) get(t testing.TB, target *Target) *Conn {
 	t.Helper()
-	c, err := n.Get(t.Context(), target)
+	c, err := n.Get(t.Context(), target, Want{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return c
+	return c.(*Conn)
 }
 
 // ping is one exchange.
@@ -215,7 +215,7 @@ func ping(t testing.TB, c *Conn) {
 
 func (n *near) fails(t *testing.T, target *Target, want exchange.Reason) *Error {
 	t.Helper()
-	c, err := n.Get(t.Context(), target)
+	c, err := n.Get(t.Context(), target, Want{})
 	if err == nil {
 		_ = c.Close()
 		t.Fatalf("connected, want %s", want)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
 const (
@@ -20,6 +22,7 @@ const (
 type poolKey struct {
 	gateway, backend, hostname string
 	port                       int
+	protocol                   plan.Protocol
 	serverName                 string
 	tls                        Key
 }
@@ -27,16 +30,21 @@ type poolKey struct {
 // pool holds the idle connections of one key, or of a wildcard the pools of its names. Its TLS sessions are its own, so
 // that none is resumed under another setting, Gateway or backend.
 type pool struct {
-	key    poolKey
-	config *tls.Config // nil: plain
-	now    func() time.Time
-	refs   int // targets that hold it; guarded by Dialer.mu
-	turn   atomic.Uint32
-	used   atomic.Int64
+	key      poolKey
+	config   *tls.Config // nil: plain
+	offering *tls.Config // config that offers HTTP/2
+	now      func() time.Time
+	refs     int // targets that hold it; guarded by Dialer.mu
+	turn     atomic.Uint32
+	used     atomic.Int64
 
 	mu     sync.Mutex
 	idle   []*Conn // the last put back is the last
 	closed bool
+
+	streams   []*shared // never changed, but replaced
+	flights   map[netip.AddrPort]*flight
+	plainOnly atomic.Bool // the far side does not offer HTTP/2
 
 	hostsMu sync.RWMutex
 	hosts   map[string]*pool
@@ -46,6 +54,7 @@ func newPool(key poolKey, setting *TLS, now func() time.Time) *pool {
 	p := &pool{key: key, now: now}
 	if setting != nil {
 		p.config = setting.config(key.serverName, now)
+		p.offering = offering(p.config, offers(key.protocol))
 	}
 	return p
 }
@@ -126,11 +135,11 @@ func (p *pool) evictHost() {
 }
 
 // pop takes the last idle connection whose address fits.
-func (p *pool) pop(fits func(netip.AddrPort) bool) *Conn {
+func (p *pool) pop(f fit) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := len(p.idle) - 1; i >= 0; i-- {
-		if c := p.idle[i]; fits(c.address) {
+		if c := p.idle[i]; f.takes(c.address) {
 			p.idle = slices.Delete(p.idle, i, i+1)
 			return c
 		}
@@ -183,9 +192,12 @@ func (p *pool) sweep(now time.Time) {
 
 func (p *pool) close() {
 	p.mu.Lock()
-	idle := p.idle
-	p.idle, p.closed = nil, true
+	idle, streams := p.idle, p.streams
+	p.idle, p.streams, p.closed = nil, nil, true
 	p.mu.Unlock()
+	for _, s := range streams {
+		s.retire()
+	}
 	for _, c := range idle {
 		_ = c.Close()
 	}

@@ -18,13 +18,13 @@ func TestReuseIsLastInFirstOut(t *testing.T) {
 	a, b := n.get(t, target), n.get(t, target)
 	ping(t, a)
 	ping(t, b)
-	if a.Reused || b.Reused {
+	if a.Reused() || b.Reused() {
 		t.Error("a new connection says it was used before")
 	}
 	a.Put()
 	b.Put()
 	b.Put() // the second says nothing more
-	if c := n.get(t, target); c != b || !c.Reused {
+	if c := n.get(t, target); c != b || !c.Reused() {
 		t.Error("not the last one put back")
 	}
 	if c := n.get(t, target); c != a {
@@ -199,7 +199,7 @@ func TestRotation(t *testing.T) {
 
 	authority.object("Secret/ai/next", "ca.crt", newAuthority(t).PEM())
 	after := n.prepare(t, n.config(far, authority.setting(t, func(s *plan.TLS) { s.Roots = append(s.Roots, "Secret/ai/next") })))
-	if c := n.get(t, after); c == idle || c.Reused || c.TLS().DidResume {
+	if c := n.get(t, after); c == idle || c.Reused() || c.TLS().DidResume {
 		t.Error("a changed setting took over a connection or a session")
 	}
 	same.Release()
@@ -225,7 +225,7 @@ func TestWildcard(t *testing.T) {
 	c := n.config(far, setting)
 	c.Hostname = "*.api.test"
 	wild := n.prepare(t, c)
-	if _, err := n.Get(t.Context(), wild); err == nil {
+	if _, err := n.Get(t.Context(), wild, Want{}); err == nil {
 		t.Error("a wildcard was dialled")
 	}
 	for _, name := range []string{"api.test", ".api.test", "a.api.test.evil.test", "aapi.test", "*.api.test", ""} {

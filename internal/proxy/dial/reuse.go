@@ -10,29 +10,47 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
-// reuse is an idle connection that the target may use, or nil. Endpoints take turns; of a name's addresses any will do.
+// reuse is an idle connection that the target may use, or nil.
 func (t *Target) reuse(ctx context.Context, turn int) *Conn {
-	if t.fixed != nil {
-		if len(t.fixed) == 0 {
-			return nil
-		}
-		want := t.fixed[turn%len(t.fixed)]
-		return t.take(ctx, func(a netip.AddrPort) bool { return a == want })
-	}
-	addresses, ok := t.dialer.resolver.Cached(t.Hostname, &t.Settings.DNS)
+	f, ok := t.fit(turn)
 	if !ok {
 		return nil
 	}
-	return t.take(ctx, func(a netip.AddrPort) bool { return slices.Contains(addresses, a.Addr()) })
+	return t.take(ctx, f)
+}
+
+// fit says which addresses will do: the endpoint in turn, or any of a name's. It is no function, which would be allocated.
+type fit struct {
+	endpoint netip.AddrPort
+	any      []netip.Addr
+}
+
+func (f fit) takes(a netip.AddrPort) bool {
+	if f.any != nil {
+		return slices.Contains(f.any, a.Addr())
+	}
+	return a == f.endpoint
+}
+
+// fit is false where no address is known.
+func (t *Target) fit(turn int) (fit, bool) {
+	if t.fixed == nil {
+		addresses, ok := t.dialer.resolver.Cached(t.Hostname, &t.Settings.DNS)
+		return fit{any: addresses}, ok && len(addresses) > 0
+	}
+	if len(t.fixed) == 0 {
+		return fit{}, false
+	}
+	return fit{endpoint: t.fixed[turn%len(t.fixed)]}, true
 }
 
 // take looks at idle connections from the last one put back on: dead ones are closed, those that this target's stages
 // refuse stay for other targets.
-func (t *Target) take(ctx context.Context, fits func(netip.AddrPort) bool) *Conn {
+func (t *Target) take(ctx context.Context, f fit) *Conn {
 	var passed []*Conn
 	var taken *Conn
 	for len(passed) < passedAtOnce {
-		c := t.pool.pop(fits)
+		c := t.pool.pop(f)
 		if c == nil {
 			break
 		}

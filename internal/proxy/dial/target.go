@@ -17,10 +17,11 @@ const turnMask = 1<<30 - 1
 type TargetConfig struct {
 	Gateway    string
 	Backend    *plan.Backend
-	Hostname   string // name dialled, lower case; "*.suffix" for a wildcard (see Target.Host); empty for bare addresses
-	Port       int    // zero: the backend's
-	TLS        *TLS   // nil: plain
-	ServerName string // SNI and verified name where TLS states none; empty: Hostname
+	Hostname   string        // name dialled, lower case; "*.suffix" for a wildcard (see Target.Host); empty for bare addresses
+	Port       int           // zero: the backend's
+	Protocol   plan.Protocol // spoken; empty: the backend's
+	TLS        *TLS          // nil: plain
+	ServerName string        // SNI and verified name where TLS states none; empty: Hostname
 	Settings   *policy.Settings
 	Address    []policy.AddressStage
 	Handshake  []policy.HandshakeStage
@@ -47,6 +48,9 @@ func (d *Dialer) Prepare(c TargetConfig) (*Target, error) {
 	if c.Port == 0 {
 		c.Port = c.Backend.Port
 	}
+	if c.Protocol == "" {
+		c.Protocol = c.Backend.Protocol
+	}
 	if c.Port < 1 || c.Port > 65535 {
 		return nil, fmt.Errorf("prepare target %s: port %d is none", c.Backend.Name, c.Port)
 	}
@@ -63,7 +67,7 @@ func (d *Dialer) Prepare(c TargetConfig) (*Target, error) {
 		return nil, fmt.Errorf("prepare target %s: TLS has no name to verify", c.Backend.Name)
 	}
 	t.pool = d.hold(poolKey{
-		gateway: c.Gateway, backend: c.Backend.Name, hostname: c.Hostname, port: c.Port, serverName: name, tls: c.TLS.Key(),
+		gateway: c.Gateway, backend: c.Backend.Name, hostname: c.Hostname, port: c.Port, protocol: c.Protocol, serverName: name, tls: c.TLS.Key(),
 	}, c.TLS)
 	return t, nil
 }

@@ -1,22 +1,20 @@
-// Package forward carries one exchange over one upstream connection: the request out, the answer back, bodies streamed
-// in both directions with the pressure of the slower side. It decides nothing about repeating; serve does, from what a
-// Call says of itself.
+// Package forward carries one exchange over one upstream connection, or one stream of it: the request out, the answer
+// back, bodies streamed in both directions with the pressure of the slower side, and the bytes of what has switched
+// protocols. It decides nothing about repeating; proxy does, from what a Call says of itself.
 package forward
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -32,86 +30,92 @@ const (
 
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// Client is the side the answer goes to. Its methods are accept.Conn's.
-type Client interface {
-	Continue() error
-	Inform(r *exchange.Response) error
-	Begin(r *exchange.Response, body []byte, whole bool) error
-	Room() []byte
-	Send(n int) error
-	End(trailer *exchange.Header) error
-	StopReading()
-}
-
 // Call is one attempt on one connection. Its methods are called in their order.
 type Call struct {
 	X        *exchange.Exchange
 	Attempt  *exchange.Attempt
-	Client   Client
-	Up       *dial.Conn
+	Client   accept.Client
+	Up       dial.Upstream
 	Watch    *watch.Entry
 	Timeouts policy.Timeouts
 	Held     []byte // the whole body where it is held; nil where it streams or there is none
 
-	upload  *upload
-	copying atomic.Bool // the answer is on its way to the client
+	link     link
+	h1       h1          // link's room
+	switched bool        // the far side speaks another protocol from here on
+	copying  atomic.Bool // the answer is on its way to the client
+}
+
+// link is how an HTTP version carries a call.
+type link interface {
+	// send writes the request; a body that is not held is sent on from now by another goroutine.
+	send(c *Call) error
+	// answer reads the next head, final or interim, into the exchange. Interim ones may be passed on by the link itself.
+	answer(c *Call) error
+	// whole takes the answer's body where all of it is there, and ready says that a read of it would not wait.
+	whole() ([]byte, bool)
+	ready() bool
+	// uploading reports whether the request's body is still on its way.
+	uploading() bool
+	// settle ends what still runs and reports whether the request went out whole.
+	settle(c *Call) bool
+	// reusable reports whether the connection may carry another exchange.
+	reusable() bool
+	// account notes how much of the request was written.
+	account(c *Call)
+	// facts are what an attempt that failed with err, before an answer's head, proves.
+	facts(c *Call, err error) Facts
+	// tunnel is the far side's bytes once it has switched protocols.
+	tunnel() accept.Tunnel
+}
+
+// Facts are what an attempt that ended without an answer proves.
+type Facts struct {
+	Unsent bool // the far side did not get the request, or says that it did not take it
+	Silent bool // no byte of an answer came
 }
 
 // ErrUpstream is a failure of the upstream connection, or an answer that broke the rules.
 var ErrUpstream = errors.New("upstream")
 
+func wrong(text string) error {
+	return errors.Join(ErrUpstream, &http1.Error{Status: http.StatusBadGateway, Text: text})
+}
+
 // Send writes the request; a body that is not held is sent on from now by another goroutine.
 func (c *Call) Send() error {
-	r := &c.X.Request
-	streams := r.Body != nil && c.Held == nil
-	if streams {
+	switch up := c.Up.(type) {
+	case *dial.Conn:
+		c.h1 = h1{up: up}
+		c.link = &c.h1
+	case *dial.Stream:
+		c.link = &h2{up: up}
+	}
+	if c.streams() {
 		if err := c.Client.Continue(); err != nil {
 			return err
 		}
 	}
-	room := heads.Get().(*[]byte)
-	defer heads.Put(room)
-	head, framing, err := http1.AppendRequest((*room)[:0], http1.RequestHead{
-		Method: r.Method, Target: c.Attempt.Path, Authority: c.Attempt.Authority, Header: &c.Attempt.Header, Length: r.Length,
-	})
-	if err != nil {
-		return fmt.Errorf("request head: %w", err)
-	}
 	c.Watch.Arm(watch.FirstByteTimeout, c.Timeouts.FirstByte)
-	apart := c.Held
-	if len(c.Held) <= joinMax {
-		head, apart = append(head, c.Held...), nil
-	}
-	*room = head
-	if _, err = c.Up.Write(head); err == nil && len(apart) > 0 {
-		_, err = c.Up.Write(apart)
-	}
-	if err != nil {
-		return errors.Join(ErrUpstream, err)
-	}
-	if streams {
-		c.upload = startUpload(c, framing)
-	}
-	return nil
+	return c.link.send(c)
 }
+
+// streams reports whether the request's body is sent on as it comes.
+func (c *Call) streams() bool { return c.X.Request.Body != nil && c.Held == nil }
 
 // Answer reads the answer's head into the exchange; interim answers are passed on.
 func (c *Call) Answer() error {
 	res := &c.X.Response
 	for range interimMax {
-		if err := c.Up.Reader.ReadResponse(res, c.X.Request.Method); err != nil {
-			if cause := c.upload.failure(); cause != nil {
-				return cause
-			}
-			return errors.Join(ErrUpstream, err)
+		if err := c.link.answer(c); err != nil {
+			return err
 		}
 		switch {
 		case res.Status == http.StatusSwitchingProtocols:
-			return errors.Join(ErrUpstream, &http1.Error{Status: http.StatusBadGateway, Text: "protocol switched unasked"})
+			return c.switches()
 		case res.Status >= 200:
-			c.keepAlive(res.Header.Get("Keep-Alive"))
 			clean(&res.Header)
-			return nil
+			return c.unswitched()
 		case res.Status == http.StatusContinue: // that was between us and our client
 		default:
 			clean(&res.Header)
@@ -120,20 +124,17 @@ func (c *Call) Answer() error {
 			}
 		}
 	}
-	return errors.Join(ErrUpstream, &http1.Error{Status: http.StatusBadGateway, Text: "too many interim answers"})
+	return wrong("too many interim answers")
 }
 
-// keepAlive heeds how long the far side says that it keeps an idle connection.
-func (c *Call) keepAlive(parameters string) {
-	for parameters != "" {
-		var p string
-		p, parameters, _ = strings.Cut(parameters, ",")
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if seconds, err := strconv.Atoi(value); err == nil && exchange.EqualFold(name, "timeout") && seconds >= 0 && seconds < 1<<20 {
-			c.Up.KeepAlive(time.Duration(seconds) * time.Second)
-		}
-	}
-}
+// Switched reports whether the answer switches protocols: Tunnel takes Copy's place.
+func (c *Call) Switched() bool { return c.switched }
+
+// Account notes what was written of the request so far.
+func (c *Call) Account() { c.link.account(c) }
+
+// Facts are what the attempt proves that failed with err before an answer's head.
+func (c *Call) Facts(err error) Facts { return c.link.facts(c, err) }
 
 // clean removes from an answer what concerns our connection upstream, and what would lead the client around the gateway.
 func clean(h *exchange.Header) {
@@ -145,11 +146,11 @@ func clean(h *exchange.Header) {
 func (c *Call) Copy() error {
 	c.copying.Store(true)
 	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
-	res, codec := &c.X.Response, c.Up.Reader
+	res := &c.X.Response
 	if res.Body == nil {
 		return c.Client.Begin(res, nil, true)
 	}
-	if whole, ok := codec.Body().Whole(); ok {
+	if whole, ok := c.link.whole(); ok {
 		if err := c.Client.Begin(res, whole, res.Trailer.Len() == 0); err != nil {
 			return err
 		}
@@ -160,7 +161,7 @@ func (c *Call) Copy() error {
 	}
 	first := 0
 	var err error
-	if res.Length > 0 && len(codec.Buffered()) > 0 { // does not wait
+	if res.Length > 0 && c.link.ready() {
 		if first, err = res.Body.Read(c.Client.Room()); err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(ErrUpstream, err)
 		}
@@ -184,10 +185,19 @@ func (c *Call) Copy() error {
 
 // copySmall writes an answer that one buffer holds once it is there: in one call, and not at all if it breaks off.
 func (c *Call) copySmall(room []byte) error {
-	if _, err := io.ReadFull(c.X.Response.Body, room); err != nil {
+	res := &c.X.Response
+	if _, err := io.ReadFull(res.Body, room); err != nil {
 		return errors.Join(ErrUpstream, err)
 	}
-	return c.Client.Begin(&c.X.Response, room, true)
+	if res.Version == exchange.HTTP2 { // trailers may follow whatever the length
+		if _, err := io.ReadFull(res.Body, make([]byte, 1)); !errors.Is(err, io.EOF) {
+			return errors.Join(ErrUpstream, err)
+		}
+	}
+	if err := c.Client.Begin(res, room, res.Trailer.Len() == 0); err != nil {
+		return err
+	}
+	return c.Client.End(&res.Trailer)
 }
 
 // streams reports whether an answer's parts matter as they come, whatever length it states.
@@ -195,9 +205,20 @@ func streams(res *exchange.Response) bool {
 	return strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
 }
 
+// Uploading reports whether the request's body is still on its way.
+func (c *Call) Uploading() bool { return c.link != nil && c.link.uploading() }
+
+// Discard gives up an answer whose head has come. What is there of it already costs nothing to read.
+func (c *Call) Discard() (reusable bool) {
+	if c.X.Response.Body != nil {
+		c.link.whole()
+	}
+	return c.Finish()
+}
+
 // Finish ends what still runs and reports whether the upstream connection may carry another exchange.
 func (c *Call) Finish() (reusable bool) {
 	c.Watch.Disarm()
-	whole := c.upload.stop(c)
-	return whole && c.Up.Reader.Reusable()
+	whole := c.link.settle(c)
+	return whole && !c.switched && c.link.reusable()
 }

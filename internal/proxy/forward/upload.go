@@ -9,6 +9,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
@@ -36,14 +37,14 @@ type upload struct {
 	whole  bool        // the body went out to its end; after done
 }
 
-func startUpload(c *Call, framing http1.Framing) *upload {
+func startUpload(c *Call, up *dial.Conn, framing http1.Framing) *upload {
 	u := &upload{done: make(chan struct{})}
-	go u.run(c, framing)
+	go u.run(c, up, framing)
 	return u
 }
 
 // run reads the client's body and writes it upstream, framed anew. It touches nothing else of the exchange.
-func (u *upload) run(c *Call, framing http1.Framing) {
+func (u *upload) run(c *Call, up *dial.Conn, framing http1.Framing) {
 	defer close(u.done)
 	room := uploadRooms.Get().(*[]byte)
 	defer uploadRooms.Put(room)
@@ -55,7 +56,7 @@ func (u *upload) run(c *Call, framing http1.Framing) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			u.broken = errors.Join(ErrRequestBody, err)
 			u.cut.Store(true)
-			_ = c.Up.Raw().Close() // so that nobody takes what was sent for a whole request
+			_ = up.Raw().Close() // so that nobody takes what was sent for a whole request
 			return
 		}
 		if err != nil {
@@ -66,11 +67,11 @@ func (u *upload) run(c *Call, framing http1.Framing) {
 			out = http1.FrameChunk(*room, n)
 		}
 		c.await(watch.FirstByteTimeout, c.Timeouts.FirstByte)
-		if _, err := c.Up.Write(out); err != nil {
+		if _, err := up.Write(out); err != nil {
 			return // the answer, if there is one, says why
 		}
 		if err != nil {
-			u.whole = framing != http1.Chunks || u.end(c, &c.X.Request.Trailer)
+			u.whole = framing != http1.Chunks || u.end(up, &c.X.Request.Trailer)
 			return
 		}
 	}
@@ -83,10 +84,10 @@ func (c *Call) await(cause watch.Cause, d time.Duration) {
 	}
 }
 
-func (u *upload) end(c *Call, trailer *exchange.Header) bool {
+func (u *upload) end(up *dial.Conn, trailer *exchange.Header) bool {
 	last, err := http1.AppendLastChunk(nil, trailer)
 	if err == nil {
-		_, err = c.Up.Write(last)
+		_, err = up.Write(last)
 	}
 	return err == nil
 }
@@ -100,7 +101,7 @@ func (u *upload) failure() error {
 }
 
 // stop ends an upload that still runs, and reports whether the body went out whole.
-func (u *upload) stop(c *Call) bool {
+func (u *upload) stop(c *Call, up *dial.Conn) bool {
 	if u == nil {
 		return true
 	}
@@ -118,10 +119,9 @@ func (u *upload) stop(c *Call) bool {
 		if !u.read.Load() {
 			c.Client.StopReading()
 		}
-		_ = c.Up.Raw().Close()
+		_ = up.Raw().Close()
 		<-u.done
 	}
 	c.X.BytesIn += u.sent
-	c.upload = nil
 	return u.whole
 }

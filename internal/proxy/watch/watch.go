@@ -4,8 +4,8 @@
 package watch
 
 import (
+	"io"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,8 +27,12 @@ const (
 	FirstByteTimeout
 	StreamIdleTimeout
 	RequestTimeout
+	AttemptTimeout
 	Shutdown
 )
+
+// ofAttempt reports whether a cause ends one attempt and leaves the exchange to go on.
+func (c Cause) ofAttempt() bool { return c == FirstByteTimeout || c == AttemptTimeout }
 
 const (
 	interval = 500 * time.Millisecond // so that a client's leaving is known within a second
@@ -81,7 +85,7 @@ func (s *Sweeper) sweep(now time.Time) {
 		sh.mu.Lock()
 		due := make([]*Entry, 0, 8)
 		for e := range sh.entries {
-			if e.due(now.UnixNano()) || e.answering.Load() {
+			if e.due(now.UnixNano()) || e.looks() {
 				due = append(due, e)
 			}
 		}
@@ -92,7 +96,8 @@ func (s *Sweeper) sweep(now time.Time) {
 	}
 }
 
-// Add registers a client connection. client is its socket; ended is called when a wait is ended, with the cause, in
+// Add registers a client connection. client is its socket, or nil where somebody else looks after the client's leaving
+// and calls Stop; ended is called when a wait is ended, with the cause, in
 // a goroutine of the sweeper's: it must neither block nor use the entry.
 func (s *Sweeper) Add(client syscall.RawConn, ended func(Cause)) *Entry {
 	e := &Entry{shard: &s.shards[rand.IntN(shards)], client: client, ended: ended}
@@ -125,23 +130,27 @@ type Entry struct {
 	ended     func(Cause)
 	deadline  atomic.Int64 // Unix nanoseconds; 0: none
 	whole     atomic.Int64 // deadline of the whole exchange, likewise
+	attempt   atomic.Int64 // deadline of the attempt, likewise
 	waiting   atomic.Uint32
 	answering atomic.Bool // an answer is being made: the client must still be there
+	tunnel    atomic.Bool // and may end its direction all the same
 
 	mu       sync.Mutex
+	removed  bool
 	epoch    uint64 // counts exchanges and the pauses between them
 	cause    Cause
-	upstream net.Conn // closed when a wait ends
+	upstream io.Closer // closed when a wait ends
 	timer    *time.Timer
 	next     time.Time // when the timer rings
 }
 
-// Remove takes the connection out of the watch.
+// Remove takes the connection out of the watch: nothing ends it from here on.
 func (e *Entry) Remove() {
 	e.shard.mu.Lock()
 	delete(e.shard.entries, e)
 	e.shard.mu.Unlock()
 	e.mu.Lock()
+	e.removed = true
 	if e.timer != nil {
 		e.timer.Stop()
 	}
@@ -186,11 +195,30 @@ func (e *Entry) Limit(d time.Duration) {
 	}
 }
 
+// Try begins an attempt, which may take d at most; 0 is no limit. What ended the attempt before it is forgotten.
+func (e *Entry) Try(d time.Duration) {
+	e.mu.Lock()
+	if e.cause.ofAttempt() {
+		e.cause = None
+	}
+	e.mu.Unlock()
+	if d <= 0 {
+		e.attempt.Store(0)
+		return
+	}
+	e.attempt.Store(time.Now().Add(d).UnixNano())
+	if d < precise {
+		e.wake(d)
+	}
+}
+
 // End marks the end of an exchange. What a sweep decided about it has no effect from here on.
 func (e *Entry) End() {
 	e.answering.Store(false)
+	e.tunnel.Store(false)
 	e.deadline.Store(0)
 	e.whole.Store(0)
+	e.attempt.Store(0)
 	e.mu.Lock()
 	e.epoch++
 	e.upstream = nil
@@ -199,7 +227,7 @@ func (e *Entry) End() {
 
 // Attach names the upstream connection that an ended wait closes; nil for none. It reports false where the wait has
 // been ended already.
-func (e *Entry) Attach(upstream net.Conn) bool {
+func (e *Entry) Attach(upstream io.Closer) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.upstream = upstream
@@ -244,29 +272,38 @@ func (e *Entry) rung() {
 	e.mu.Unlock()
 	now := time.Now().UnixNano()
 	e.look(now)
-	for _, at := range [...]int64{e.deadline.Load(), e.whole.Load()} {
+	for _, at := range [...]int64{e.deadline.Load(), e.whole.Load(), e.attempt.Load()} {
 		if left := time.Duration(at - now); at != 0 && left < precise {
 			e.wake(max(left, time.Millisecond))
 		}
 	}
 }
 
+// looks reports whether the client's socket is to be looked at.
+func (e *Entry) looks() bool { return e.answering.Load() && !e.tunnel.Load() && e.client != nil }
+
+// Tunnel marks the exchange as a tunnel from here on: a client that ends its direction has not gone.
+func (e *Entry) Tunnel() { e.tunnel.Store(true) }
+
 func (e *Entry) due(now int64) bool {
-	deadline, whole := e.deadline.Load(), e.whole.Load()
-	return deadline != 0 && deadline <= now || whole != 0 && whole <= now
+	return passed(e.deadline.Load(), now) || passed(e.whole.Load(), now) || passed(e.attempt.Load(), now)
 }
+
+func passed(deadline, now int64) bool { return deadline != 0 && deadline <= now }
 
 // look ends the wait if it is due or its client has gone.
 func (e *Entry) look(now int64) {
 	e.mu.Lock()
 	epoch := e.epoch
 	e.mu.Unlock()
-	switch deadline, whole := e.deadline.Load(), e.whole.Load(); {
-	case deadline != 0 && deadline <= now:
-		e.end(Cause(e.waiting.Load()), epoch)
-	case whole != 0 && whole <= now:
+	switch {
+	case passed(e.whole.Load(), now):
 		e.end(RequestTimeout, epoch)
-	case e.answering.Load() && gone(e.client):
+	case passed(e.deadline.Load(), now):
+		e.end(Cause(e.waiting.Load()), epoch)
+	case passed(e.attempt.Load(), now):
+		e.end(AttemptTimeout, epoch)
+	case e.looks() && gone(e.client):
 		e.end(ClientGone, epoch)
 	}
 }
@@ -274,21 +311,29 @@ func (e *Entry) look(now int64) {
 func (e *Entry) end(cause Cause, epoch uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.epoch != epoch || e.cause != None && cause != Shutdown {
+	if e.removed || e.epoch != epoch || e.cause != None && cause != Shutdown && !(e.cause.ofAttempt() && !cause.ofAttempt()) {
 		return // another exchange by now, or ended already
 	}
 	e.cause = cause
 	e.deadline.Store(0)
-	e.whole.Store(0)
+	e.attempt.Store(0)
+	if !cause.ofAttempt() {
+		e.whole.Store(0)
+	}
 	if e.upstream != nil {
 		_ = e.upstream.Close() // under the lock, so that no connection already back in its pool is closed
 		e.upstream = nil
 	}
-	e.ended(cause)
+	if !cause.ofAttempt() {
+		e.ended(cause)
+	}
 }
 
 // gone reports whether the peer has closed its side or reset the connection.
 func gone(c syscall.RawConn) bool {
+	if c == nil {
+		return false
+	}
 	left := false
 	err := c.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // a file descriptor fits

@@ -56,15 +56,47 @@ func want(t *testing.T, ended chan Cause, cause Cause) {
 func TestAShortWaitEnds(t *testing.T) {
 	_, e, ended := pair(t, sweeper(t))
 	e.Begin(0)
-	e.Arm(FirstByteTimeout, 20*time.Millisecond)
-	want(t, ended, FirstByteTimeout)
-	if e.Cause() != FirstByteTimeout {
+	e.Arm(StreamIdleTimeout, 20*time.Millisecond)
+	want(t, ended, StreamIdleTimeout)
+	if e.Cause() != StreamIdleTimeout {
 		t.Error("the cause is not kept")
 	}
 	if e.Attach(nil) {
 		t.Error("an ended wait takes another upstream")
 	}
 }
+
+// An attempt's end closes its upstream connection and nothing else: the exchange goes on.
+func TestAnAttemptEndsAlone(t *testing.T) {
+	f := func(cause Cause, begin func(*Entry)) {
+		t.Helper()
+		_, e, ended := pair(t, sweeper(t))
+		e.Begin(0)
+		closed := make(chan struct{})
+		e.Attach(closing(func() { close(closed) }))
+		begin(e)
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the upstream was not closed")
+		}
+		if e.Cause() != cause {
+			t.Errorf("cause %d, want %d", e.Cause(), cause)
+		}
+		e.Try(0)
+		if !e.Attach(closing(func() {})) || e.Cause() != None {
+			t.Error("the next attempt suffers for the last")
+		}
+		e.Stop(ClientGone)
+		want(t, ended, ClientGone)
+	}
+	f(FirstByteTimeout, func(e *Entry) { e.Arm(FirstByteTimeout, 20*time.Millisecond) })
+	f(AttemptTimeout, func(e *Entry) { e.Try(20 * time.Millisecond) })
+}
+
+type closing func()
+
+func (c closing) Close() error { c(); return nil }
 
 func TestTheNearerOfTwoDeadlinesCounts(t *testing.T) {
 	f := func(arm, whole time.Duration, cause Cause) {

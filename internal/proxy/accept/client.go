@@ -1,0 +1,120 @@
+package accept
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"unsafe"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// Client is one exchange's side towards its client, whatever HTTP version that speaks. One goroutine uses it; while a
+// request's body is sent on by another, that one reads the body and nothing else.
+type Client interface {
+	// Common is what all versions have.
+	Common() *Base
+	// Context ends with the connection, or when the client has given the exchange up.
+	Context() context.Context
+	// Held takes the request's body where all of it has come already. It never waits.
+	Held() ([]byte, bool)
+	// Consumed reports whether the request has been read to its end.
+	Consumed() bool
+	// Last says that what is left of the request will not be read: over HTTP/1.1 this exchange is the connection's last.
+	Last()
+	// Retire makes the connection go once its exchanges are over.
+	Retire()
+	// StopReading ends a read of the request's body by another goroutine.
+	StopReading()
+	// ResumeReading lets the body be read on after StopReading, or reports false.
+	ResumeReading() bool
+	// Continue tells a client that waits for it to send its body (RFC 9110, section 10.1.1).
+	Continue() error
+	// Inform passes an interim answer on, to clients that know such (RFC 9110, section 15.2).
+	Inform(r *exchange.Response) error
+	// Begin writes the answer's head and with it the first bytes of its body; whole says that they are all of it.
+	Begin(r *exchange.Response, body []byte, whole bool) error
+	// Begun reports whether the head of the answer has gone out.
+	Begun() bool
+	// Room is where body bytes are read to before Send sends them.
+	Room() []byte
+	// Send writes the first n bytes of the room.
+	Send(n int) error
+	// End completes the answer, with trailers where the client can take them.
+	End(trailer *exchange.Header) error
+	// Abort breaks the answer off so that the client sees it.
+	Abort()
+	// Tunnel is the client's bytes after an answer that switched protocols.
+	Tunnel() Tunnel
+}
+
+// Tunnel is one side of two that have switched protocols.
+type Tunnel interface {
+	io.ReadWriter
+	// CloseWrite ends our direction, and the other one too where the version cannot end them apart.
+	CloseWrite() error
+}
+
+// Peer is what is known of a client's connection.
+type Peer struct {
+	Socket  string // the address bound
+	SNI     string // server name of the TLS handshake
+	Secure  bool   // over TLS
+	Address netip.AddrPort
+}
+
+// Base is an exchange with what it comes from.
+type Base struct {
+	Peer
+	X      exchange.Exchange
+	Watch  *watch.Entry
+	Served any // what the handler remembers from exchange to exchange
+
+	path []byte // room for normalised paths
+	id   [32]byte
+}
+
+// Common implements Client.
+func (b *Base) Common() *Base { return b }
+
+// newID draws the request id: 128 random bits.
+func (b *Base) newID() {
+	var bits [16]byte
+	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(bits[8:], rand.Uint64())
+	hex.Encode(b.id[:], bits[:])
+	b.X.ID = unsafe.String(&b.id[0], len(b.id))
+}
+
+// clean leaves of the head what is the request's own: hop-by-hop fields are gone and the path is normal.
+func (b *Base) clean() error {
+	r := &b.X.Request
+	r.Trailers = lists(r.Header.Get("TE"), "trailers")
+	exchange.StripHop(&r.Header)
+	r.Header.Del("Expect")
+	r.Header.Del("HTTP2-Settings") // of an upgrade to h2c, which is ignored (RFC 9113, appendix B)
+	var err error
+	if r.Path != "" && r.Path != "*" {
+		r.Path, b.path, err = http1.NormalizePath(r.Path, b.path[:0])
+	}
+	return err
+}
+
+// lists reports whether a comma-separated list holds a token, whatever its parameters.
+func lists(list, token string) bool {
+	for list != "" {
+		var item string
+		item, list, _ = strings.Cut(list, ",")
+		item, _, _ = strings.Cut(item, ";")
+		if exchange.EqualFold(strings.Trim(item, " \t"), token) {
+			return true
+		}
+	}
+	return false
+}

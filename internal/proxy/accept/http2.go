@@ -1,0 +1,143 @@
+package accept
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/http1"
+)
+
+// protocolH2 is HTTP/2's name in ALPN (RFC 9113, section 3.1).
+const protocolH2 = "h2"
+
+// The bounds of an HTTP/2 connection. net/http resets streams beyond the first; the windows bound what it holds of bodies
+// that nobody has read yet.
+const (
+	maxStreams       = 250
+	streamWindow     = 256 << 10
+	connectionWindow = 4<<20 - 1 // the most that net/http takes
+	pingAfter        = 30 * time.Second
+	pingTimeout      = 15 * time.Second
+)
+
+// h2 is net/http's server for the connections that speak HTTP/2. It listens to us, not to the network.
+type h2 struct {
+	set    *Set
+	server *http.Server
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+	served chan struct{}
+}
+
+type peerKey struct{}
+
+func newH2(s *Set) *h2 {
+	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{})}
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	limit := s.config.Limits.HeadBytes
+	if limit <= 0 {
+		limit = http1.DefaultHeadBytes
+	}
+	h.server = &http.Server{
+		Protocols:         &protocols,
+		Handler:           http.HandlerFunc(h.serve),
+		MaxHeaderBytes:    limit,
+		ReadHeaderTimeout: headTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          log.New(debugLog{s.config.Logger}, "", 0),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, peerOf(c))
+		},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
+			SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
+		},
+	}
+	go func() {
+		defer close(h.served)
+		_ = h.server.Serve(h) // ends with ErrServerClosed
+	}()
+	return h
+}
+
+// debugLog takes net/http's lines about what clients did wrong.
+type debugLog struct{ logger *slog.Logger }
+
+func (d debugLog) Write(p []byte) (int, error) {
+	d.logger.Debug("HTTP/2 with client", "message", string(p))
+	return len(p), nil
+}
+
+// peerOf is who is at the other end of a connection that was handed over.
+func peerOf(c net.Conn) *Peer {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return &c.(*wire).peer
+}
+
+// handOver gives the connection to the server, with what has been read of it.
+func (c *Conn) handOver() {
+	c.Watch.Remove()
+	c.cancel()
+	c.wire.peer = c.Peer
+	conn := c.net
+	if !c.Secure {
+		c.wire.early = slices.Concat(http1.Preface(), c.reader.Buffered())
+		conn = c.wire
+	}
+	c.reader.Reset(nil)
+	c.writer.release()
+	_ = c.tcp.SetDeadline(time.Time{})
+	select {
+	case c.set.h2.conns <- conn:
+	case <-c.set.h2.closed:
+		_ = conn.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (h *h2) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *h2) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *h2) Addr() net.Addr { return &net.TCPAddr{} }
+
+// drain sends every connection its GOAWAY and lets its streams finish until ctx ends. The function that it returns waits
+// for that to be over.
+func (h *h2) drain(ctx context.Context) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := h.server.Shutdown(ctx); err != nil && !errors.Is(err, ctx.Err()) {
+			h.set.config.Logger.Debug("drain HTTP/2", "error", err)
+		}
+	}()
+	return func() { <-done; <-h.served }
+}
+
+// cut closes what is left.
+func (h *h2) cut() { _ = h.server.Close() }

@@ -1,0 +1,354 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// Stream is one HTTP/2 stream, as the Client of its exchange.
+type Stream struct {
+	Base
+	set     *h2
+	request *http.Request
+	w       http.ResponseWriter
+	control *http.ResponseController
+	ctx     context.Context //nolint:containedctx // the stream's life is the context's
+	cancel  context.CancelFunc
+	room    *[]byte
+	left    int64 // of a body of stated length; negative where none is stated
+	begun   bool
+	ended   bool
+	retired bool
+	broken  bool // the answer cannot be completed
+	stopped bool // nobody reads the request's body any more
+	read    bool // the request's body has been read to its end
+}
+
+var streams = sync.Pool{New: func() any { return new(Stream) }}
+
+// serve is one stream, from net/http's server.
+func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
+	st := streams.Get().(*Stream)
+	*st = Stream{
+		Base: Base{Peer: *r.Context().Value(peerKey{}).(*Peer), X: st.X, Served: st.Served, path: st.path},
+		set:  h, request: r, w: w, control: http.NewResponseController(w),
+	}
+	st.ctx, st.cancel = context.WithCancel(exchange.WithNotes(r.Context()))
+	st.Watch = h.set.config.Sweeper.Add(nil, st.stop)
+	entry := st.Watch // the stream may be another's by the time that the function runs
+	left := context.AfterFunc(r.Context(), func() { entry.Stop(watch.ClientGone) })
+	whole := st.exchange()
+	left()
+	st.Watch.Remove()
+	st.cancel()
+	if st.room != nil {
+		rooms.Put(st.room)
+	}
+	broken := st.broken || !st.ended
+	if whole { // else somebody may still hold what is in it
+		*st = Stream{Base: Base{X: st.X, Served: st.Served, path: st.path}}
+		streams.Put(st)
+	}
+	if broken {
+		panic(http.ErrAbortHandler) // resets the stream: nobody takes a cut answer for a whole one
+	}
+}
+
+// exchange has the handler answer, and reports false where it panicked.
+func (st *Stream) exchange() (whole bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			words := fmt.Sprintf("%T", p) // its own words may quote what a request held
+			if ours, ok := p.(runtime.Error); ok {
+				words = ours.Error()
+			}
+			st.set.set.config.Logger.Error("panic in an exchange", "panic", words, "stack", string(debug.Stack()))
+			st.broken, whole = true, false
+		}
+		st.Watch.End()
+	}()
+	st.X.Reset()
+	st.X.Start = time.Now()
+	st.X.Client.Address = st.Address
+	st.newID()
+	st.Watch.Begin(0)
+	if err := st.adopt(); err != nil {
+		wrong, _ := errors.AsType[*http1.Error](err)
+		st.set.set.config.Handler.Broken(st, wrong)
+		return true
+	}
+	st.set.set.config.Handler.Serve(st)
+	return true
+}
+
+// stop is called by the sweeper: whatever the stream waits for is over. It is not called after Watch.End.
+func (st *Stream) stop(cause watch.Cause) {
+	st.cancel()
+	_ = st.control.SetReadDeadline(past)
+	if cause == watch.ClientGone || cause == watch.Shutdown || cause == watch.StreamIdleTimeout {
+		_ = st.control.SetWriteDeadline(past)
+	} else {
+		_ = st.control.SetWriteDeadline(time.Now().Add(lastWords)) // for a client that takes what it is told
+	}
+}
+
+// adopt makes the exchange's request of net/http's. Its fields come in the order of their names, since net/http keeps none.
+func (st *Stream) adopt() error {
+	in, r := st.request, &st.X.Request
+	r.Version, r.Method, r.Scheme = exchange.HTTP2, in.Method, scheme(st.Secure)
+	if protocol := in.Header.Get(":protocol"); protocol != "" { // what HTTP/1.1 asks for by a GET (RFC 8441, section 5)
+		r.Upgrade, r.Method = protocol, http.MethodGet
+	}
+	f := http1.Foreign{Target: in.RequestURI, Authority: in.Host, Body: in.Body != nil && in.Body != http.NoBody && in.ContentLength != 0}
+	for _, name := range slices.Sorted(maps.Keys(in.Header)) {
+		values := in.Header[name]
+		f.Fields += len(values)
+		switch name {
+		case "Host":
+			f.Hosts = values
+		case "Content-Length":
+			f.Lengths = values
+			f.Body = f.Body || in.ContentLength != 0
+		case ":protocol":
+		default:
+			for _, value := range values {
+				r.Header.Add(name, value)
+			}
+		}
+	}
+	if err := http1.Adopt(r, f, st.set.set.config.Limits); err != nil {
+		return err
+	}
+	switch {
+	case r.Upgrade != "":
+		r.Length = exchange.LengthAbsent // what follows is the tunnel
+	case r.Length == exchange.LengthUnknown || r.Length > 0:
+		r.Body = streamBody{st}
+		if len(in.Trailer) > 0 {
+			r.Header.Add("Trailer", announced(in.Trailer))
+		}
+	case r.Length == exchange.LengthAbsent && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch):
+		r.Length = 0 // HTTP/1.1 servers want it said (RFC 9110, section 8.6)
+	}
+	return st.clean()
+}
+
+// announced are trailers' names as a Trailer field has them.
+func announced(trailer http.Header) string {
+	list := ""
+	for _, name := range slices.Sorted(maps.Keys(trailer)) {
+		if list != "" {
+			list += ", "
+		}
+		list += name
+	}
+	return list
+}
+
+// streamBody is the request's body; with its end come the trailers.
+type streamBody struct{ st *Stream }
+
+func (b streamBody) Read(p []byte) (int, error) {
+	n, err := b.st.request.Body.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.st.ending()
+	}
+	return n, err
+}
+
+func (st *Stream) ending() {
+	if st.read {
+		return
+	}
+	st.read = true
+	for _, name := range slices.Sorted(maps.Keys(st.request.Trailer)) {
+		for _, value := range st.request.Trailer[name] {
+			st.X.Request.Trailer.Add(name, value)
+		}
+	}
+}
+
+// Context implements Client.
+func (st *Stream) Context() context.Context { return st.ctx }
+
+// Held implements Client: net/http does not say what has come.
+func (st *Stream) Held() ([]byte, bool) { return nil, st.X.Request.Body == nil }
+
+// Consumed implements Client.
+func (st *Stream) Consumed() bool { return st.read || st.X.Request.Body == nil }
+
+// Last implements Client: the rest of one stream concerns no other.
+func (st *Stream) Last() {}
+
+// Retire implements Client.
+func (st *Stream) Retire() { st.retired = true }
+
+// StopReading implements Client.
+func (st *Stream) StopReading() {
+	st.stopped = true
+	_ = st.control.SetReadDeadline(past)
+}
+
+// ResumeReading implements Client: what net/http has ended stays so.
+func (st *Stream) ResumeReading() bool { return !st.stopped }
+
+// Continue implements Client: net/http says it with the first read.
+func (st *Stream) Continue() error { return nil }
+
+// Inform implements Client.
+func (st *Stream) Inform(r *exchange.Response) error {
+	st.fields(&r.Header)
+	st.w.WriteHeader(r.Status)
+	clear(st.w.Header())
+	return nil
+}
+
+// fields gives net/http strings of its own: it keeps them in the table of its compression (RFC 7541), which outlives the
+// buffers that ours are views of.
+func (st *Stream) fields(h *exchange.Header) {
+	var own exchange.Header
+	own.Own(h)
+	out := st.w.Header()
+	for _, f := range own.Fields() {
+		name := http.CanonicalHeaderKey(f.Name)
+		out[name] = append(out[name], f.Value)
+	}
+}
+
+// Begin implements Client.
+func (st *Stream) Begin(r *exchange.Response, body []byte, whole bool) error {
+	st.fields(&r.Header)
+	out := st.w.Header()
+	for _, name := range [...]string{"Date", "Content-Type"} { // net/http would make up what the answer does not have
+		if out[name] == nil {
+			out[name] = nil
+		}
+	}
+	if st.retired {
+		out.Set("Connection", "close") // net/http makes a GOAWAY of it
+	}
+	st.left = -1
+	bodiless := st.X.Request.Method == http.MethodHead || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified
+	switch {
+	case r.Length >= 0:
+		out.Set("Content-Length", strconv.FormatInt(r.Length, 10))
+		st.left = r.Length
+	case r.Length == exchange.LengthAbsent && !bodiless && r.Body == nil && whole:
+		out.Set("Content-Length", "0")
+	}
+	if bodiless {
+		body, whole, st.left = nil, true, 0
+	}
+	st.begun = true
+	st.w.WriteHeader(r.Status)
+	if err := st.write(body, whole); err != nil {
+		return err
+	}
+	st.X.FirstByte = time.Since(st.X.Start)
+	st.ended = whole
+	return st.count(0, whole)
+}
+
+// write sends body bytes on. net/http's own buffer is 4 KiB: what is larger passes it by.
+func (st *Stream) write(p []byte, whole bool) error {
+	var err error
+	if len(p) > 0 {
+		_, err = st.w.Write(p)
+	}
+	if err == nil && !whole && len(p) <= 4<<10 {
+		err = st.control.Flush()
+	}
+	if err != nil {
+		st.broken = true
+		return errors.Join(ErrClient, err)
+	}
+	st.X.BytesOut += int64(len(p))
+	return st.count(int64(len(p)), false)
+}
+
+// count keeps the account of a body of stated length.
+func (st *Stream) count(n int64, end bool) error {
+	if st.left < 0 {
+		return nil
+	}
+	if st.left -= n; st.left < 0 || end && st.left > 0 {
+		st.broken = true
+		return errors.New("answer: body and its stated length differ")
+	}
+	return nil
+}
+
+// Begun implements Client.
+func (st *Stream) Begun() bool { return st.begun }
+
+// Room implements Client.
+func (st *Stream) Room() []byte {
+	if st.room == nil {
+		st.room = rooms.Get().(*[]byte)
+	}
+	b := *st.room
+	return b[http1.ChunkBefore : len(b)-http1.ChunkAfter]
+}
+
+// Send implements Client.
+func (st *Stream) Send(n int) error {
+	if n == 0 || st.ended {
+		return nil
+	}
+	return st.write(st.Room()[:n], false)
+}
+
+// End implements Client.
+func (st *Stream) End(trailer *exchange.Header) error {
+	if st.ended {
+		return nil
+	}
+	if trailer != nil {
+		var own exchange.Header
+		own.Own(trailer)
+		for _, f := range own.Fields() {
+			if !http1.ForbiddenTrailer(f.Name) {
+				st.w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
+			}
+		}
+	}
+	st.ended = true
+	return st.count(0, true)
+}
+
+// Abort implements Client.
+func (st *Stream) Abort() { st.broken = true }
+
+// Tunnel implements Client (RFC 8441).
+func (st *Stream) Tunnel() Tunnel { return streamTunnel{st} }
+
+type streamTunnel struct{ st *Stream }
+
+func (t streamTunnel) Read(p []byte) (int, error) { return t.st.request.Body.Read(p) }
+
+func (t streamTunnel) Write(p []byte) (int, error) {
+	if err := t.st.write(p, false); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// CloseWrite implements Tunnel: the answer of a stream ends with its handler alone, so both directions end.
+func (t streamTunnel) CloseWrite() error {
+	t.st.StopReading()
+	return nil
+}

@@ -1,0 +1,346 @@
+package dial
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/plan"
+)
+
+const (
+	protocolH2   = "h2"
+	streamWindow = 256 << 10 // of an answer that nobody has read yet, a stream
+	maxHead      = 64 << 10
+	pingAfter    = 30 * time.Second
+	pingTimeout  = 15 * time.Second
+	maxFlights   = 3 // connections that one Get waits for others to make, before it fails
+)
+
+// Want is what a request needs of its connection.
+type Want struct {
+	HTTP2    bool           // its client speaks HTTP/2: mirrored where the far side offers it
+	Switch   bool           // it asks to switch protocols, which HTTP/1.1 does better
+	Endpoint netip.AddrPort // of a backend with addresses of its own, the one preferred; invalid: the next in turn
+}
+
+// Upstream is a connection to a backend, or one stream of it, that carries one exchange.
+type Upstream interface {
+	// Address is the address dialled.
+	Address() netip.AddrPort
+	// Reused reports whether the connection has carried a request before.
+	Reused() bool
+	// Raw is what breaks the exchange off at once, from any goroutine.
+	Raw() io.Closer
+	// Put gives the connection back: to its pool if another request may use it, else it is closed.
+	Put()
+	// Close ends the connection, or the stream. It may be called more than once.
+	Close() error
+}
+
+// shared is a connection that speaks HTTP/2. Its streams are its exchanges'.
+type shared struct {
+	conn    *Conn
+	client  *http.ClientConn
+	used    atomic.Bool
+	retired atomic.Bool // closed once its last stream has ended
+}
+
+// Stream is one exchange on a connection that speaks HTTP/2, reserved until RoundTrip or Put.
+type Stream struct {
+	shared *shared
+	reused bool
+	cancel context.CancelFunc // of the exchange
+	ctx    context.Context    //nolint:containedctx // ends with the exchange
+	sent   atomic.Bool
+}
+
+// Address implements Upstream.
+func (s *Stream) Address() netip.AddrPort { return s.shared.conn.address }
+
+// Reused implements Upstream.
+func (s *Stream) Reused() bool { return s.reused }
+
+// Raw implements Upstream: the stream alone is reset.
+func (s *Stream) Raw() io.Closer { return closer(s.cancel) }
+
+type closer func()
+
+func (c closer) Close() error { c(); return nil }
+
+// Context ends with the exchange.
+func (s *Stream) Context() context.Context { return s.ctx }
+
+// Secure reports whether the connection is one over TLS.
+func (s *Stream) Secure() bool { return s.shared.conn.tls != nil }
+
+// RoundTrip sends a request and waits for its answer's head. It is called once.
+func (s *Stream) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.sent.Store(true)
+	return s.shared.client.RoundTrip(r)
+}
+
+// Put implements Upstream.
+func (s *Stream) Put() { _ = s.Close() }
+
+// Close implements Upstream.
+func (s *Stream) Close() error {
+	s.cancel()
+	if !s.sent.Swap(true) {
+		s.shared.client.Release()
+	}
+	return nil
+}
+
+// newTransport makes HTTP/2 connections of what is dialled by us: the connection comes in the context.
+func newTransport() *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	take := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, ok := ctx.Value(dialled{}).(net.Conn)
+		if !ok {
+			return nil, errors.New("no connection was handed over")
+		}
+		return c, nil
+	}
+	return &http.Transport{
+		DialContext: take, DialTLSContext: take,
+		DisableCompression: true, Protocols: &protocols, IdleConnTimeout: idleLimit, MaxResponseHeaderBytes: maxHead,
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+	}
+}
+
+type dialled struct{}
+
+// wants reports whether a request is to go over HTTP/2, and whether over nothing else.
+func (t *Target) wants(w Want) (h2, only bool) {
+	switch t.Protocol {
+	case plan.HTTP2:
+		return true, true
+	case plan.HTTP, "":
+		return t.TLS != nil && w.HTTP2 && !w.Switch && !t.pool.plainOnly.Load(), false
+	}
+	return false, false
+}
+
+// stream is a place on a connection that speaks HTTP/2: on one that has room, else on a new one, which many may wait for.
+// Where the far side chose HTTP/1.1, it is a connection of that.
+func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Error) {
+	key := netip.AddrPort{}
+	if n := len(t.fixed); n > 0 {
+		key = t.fixed[turn%n]
+	}
+	for range maxFlights {
+		if s := t.join(ctx, turn); s != nil {
+			return s, nil
+		}
+		f, leads := t.pool.flight(key)
+		if !leads {
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+				return nil, ended(ctx)
+			}
+			if !only && t.pool.plainOnly.Load() {
+				return nil, nil
+			}
+			continue
+		}
+		up, failure := t.fly(ctx, turn, only)
+		t.pool.land(key, f)
+		return up, failure
+	}
+	up, failure := t.fly(ctx, turn, only)
+	return up, failure
+}
+
+// fly makes a connection and takes a place on it.
+func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error) {
+	c, failure := t.connect(ctx, turn, true)
+	if failure != nil {
+		return nil, failure
+	}
+	if c.tls != nil && c.state.NegotiatedProtocol != protocolH2 {
+		if only {
+			_ = c.Close()
+			return nil, &Error{Reason: exchange.TLSFailed, Err: errors.New("the far side does not speak HTTP/2"), Address: c.address}
+		}
+		t.pool.plainOnly.Store(true)
+		c.lend(false)
+		return c, nil
+	}
+	s, err := t.share(ctx, c)
+	if err != nil {
+		_ = c.socket.Close()
+		return nil, &Error{Reason: exchange.ConnectFailed, Err: err, Address: c.address}
+	}
+	if err := s.client.Reserve(); err != nil {
+		return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("reserve a stream: %w", err), Address: c.address}
+	}
+	s.used.Store(true)
+	t.pool.share(s)
+	return newStream(ctx, s, false), nil
+}
+
+// share begins to speak HTTP/2 on a connection.
+func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
+	var conn net.Conn = c.wire
+	scheme := "http"
+	if c.tls != nil {
+		conn, scheme = c.tls, "https"
+	}
+	c.wire.secure = false // nobody looks for the borders of its records
+	client, err := t.dialer.transport.NewClientConn(context.WithValue(ctx, dialled{}, conn), scheme, c.address.String())
+	if err != nil {
+		return nil, fmt.Errorf("begin HTTP/2: %w", err)
+	}
+	s := &shared{conn: c, client: client}
+	client.SetStateHook(func(cc *http.ClientConn) {
+		if cc.Err() != nil {
+			t.pool.forget(s)
+		} else if s.retired.Load() && cc.InFlight() == 0 {
+			_ = cc.Close()
+		}
+	})
+	return s, nil
+}
+
+func newStream(ctx context.Context, s *shared, reused bool) *Stream {
+	st := &Stream{shared: s, reused: reused}
+	st.ctx, st.cancel = context.WithCancel(ctx)
+	return st
+}
+
+// join takes a place on a connection that is there, whose address and handshake this target may use now.
+func (t *Target) join(ctx context.Context, turn int) *Stream {
+	f, ok := t.fit(turn)
+	if !ok {
+		return nil
+	}
+	for _, s := range t.pool.sharing() {
+		c := s.conn
+		if s.client.Err() != nil || !f.takes(c.address) || t.admit(ctx, c.address.Addr()) != nil || t.vet(ctx, c) != nil {
+			continue
+		}
+		if s.client.Reserve() == nil {
+			return newStream(ctx, s, s.used.Swap(true))
+		}
+	}
+	return nil
+}
+
+// flight is a connection that is being made.
+type flight struct{ done chan struct{} }
+
+// flight joins the connection that is being made to the address, or leads the making of one.
+func (p *pool) flight(key netip.AddrPort) (f *flight, leads bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f = p.flights[key]; f != nil {
+		return f, false
+	}
+	f = &flight{make(chan struct{})}
+	if p.flights == nil {
+		p.flights = make(map[netip.AddrPort]*flight)
+	}
+	p.flights[key] = f
+	return f, true
+}
+
+func (p *pool) land(key netip.AddrPort, f *flight) {
+	p.mu.Lock()
+	delete(p.flights, key)
+	p.mu.Unlock()
+	close(f.done)
+}
+
+// share lets others use the connection.
+func (p *pool) share(s *shared) {
+	p.mu.Lock()
+	closed := p.closed
+	if !closed {
+		p.streams = append(slices.Clone(p.streams), s)
+	}
+	p.mu.Unlock()
+	if closed {
+		s.retire()
+	}
+}
+
+// sharing are the connections that speak HTTP/2. The list is not changed.
+func (p *pool) sharing() []*shared {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.streams
+}
+
+func (p *pool) forget(s *shared) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams = slices.DeleteFunc(slices.Clone(p.streams), func(o *shared) bool { return o == s })
+}
+
+// retire closes the connection once its streams have ended.
+func (s *shared) retire() {
+	s.retired.Store(true)
+	if s.client.InFlight() == 0 {
+		_ = s.client.Close()
+	}
+}
+
+// offers are the protocols that a pool's handshakes offer (RFC 7301): those of HTTP/1.1, and those of HTTP/2.
+func offers(protocol plan.Protocol) []string {
+	if protocol == plan.HTTP2 {
+		return []string{protocolH2}
+	}
+	return []string{protocolH2, "http/1.1"}
+}
+
+// offering is a TLS configuration with other protocols and the same sessions.
+func offering(config *tls.Config, protocols []string) *tls.Config {
+	if config == nil {
+		return nil
+	}
+	c := config.Clone()
+	c.NextProtos = protocols
+	return c
+}
+
+// streamError takes net/http's own error of a stream, which it gives to whatever has its shape.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
+
+// Untaken reports whether an error of a stream proves that the far side did not take the request: it refused the stream
+// (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
+// by the text of its errors alone.
+func Untaken(err error) bool {
+	if stream, ok := errors.AsType[streamError](err); ok {
+		const refused = 0x7
+		return stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		switch text := err.Error(); {
+		case text == "http2: client conn not usable", text == "http2: client conn could not be established",
+			text == "http2: Transport received Server's graceful shutdown GOAWAY",
+			strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"):
+			return true
+		}
+	}
+	return false
+}

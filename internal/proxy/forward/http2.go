@@ -1,0 +1,328 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
+)
+
+// h2 carries a call over one stream of HTTP/2.
+type h2 struct {
+	up      *dial.Stream
+	request *http.Request
+	body    *outgoing      // nil: the request has none
+	pipe    *io.PipeWriter // our direction, once protocols have switched
+	res     *http.Response
+	head    int64       // bytes of the request's head
+	wrote   atomic.Bool // the request's head was written
+	answers atomic.Bool // something of an answer has come
+	interim interim
+}
+
+// send gives net/http strings of its own: it keeps them in the table of its compression (RFC 7541), which outlives the
+// buffers that ours are views of.
+func (l *h2) send(c *Call) error {
+	r := &c.X.Request
+	target := url.URL{Scheme: "http", Host: strings.Clone(c.Attempt.Authority), Opaque: strings.Clone(c.Attempt.Path)}
+	if l.up.Secure() {
+		target.Scheme = "https"
+	}
+	if strings.HasPrefix(target.Opaque, "//") { // net/url would take its first segment for a host
+		target.Opaque = "//" + target.Host + target.Opaque
+	}
+	l.request = &http.Request{
+		Method: strings.Clone(r.Method), URL: &target, Host: target.Host, Header: make(http.Header, c.Attempt.Header.Len()),
+		Proto: "HTTP/2.0", ProtoMajor: 2,
+	}
+	l.fields(c)
+	var src io.Reader
+	switch {
+	case r.Upgrade != "":
+		l.connect(r)
+	case c.Held != nil:
+		src = bytes.NewReader(c.Held)
+		l.request.ContentLength = int64(len(c.Held))
+	case r.Body != nil:
+		src = r.Body
+		l.request.ContentLength = r.Length
+	}
+	if src != nil && l.request.ContentLength != 0 {
+		l.body = &outgoing{c: c, src: src, held: c.Held != nil, trailer: l.request.Trailer, done: make(chan struct{})}
+		l.request.Body = l.body
+	}
+	l.interim.client = c.Client
+	l.request = l.request.WithContext(httptrace.WithClientTrace(l.up.Context(), &httptrace.ClientTrace{
+		WroteHeaders:         func() { l.wrote.Store(true) },
+		GotFirstResponseByte: func() { l.answers.Store(true) },
+		Got1xxResponse:       l.interim.take,
+	}))
+	return nil
+}
+
+// fields are those of the attempt's view. What net/http would add by itself is kept away.
+func (l *h2) fields(c *Call) {
+	out := l.request.Header
+	size := 0
+	var own exchange.Header
+	own.Own(&c.Attempt.Header)
+	for _, f := range own.Fields() {
+		if http1.HopOrFraming(f.Name) {
+			continue
+		}
+		name := http.CanonicalHeaderKey(f.Name)
+		if name == "Trailer" {
+			l.announce(f.Value)
+			continue
+		}
+		out[name] = append(out[name], f.Value)
+		size += len(f.Name) + len(f.Value)
+	}
+	if out["User-Agent"] == nil {
+		out["User-Agent"] = []string{""}
+	}
+	if c.X.Request.Trailers {
+		out["Te"] = []string{"trailers"}
+	}
+	l.head = int64(size + len(c.Attempt.Path) + len(c.Attempt.Authority))
+}
+
+// announce prepares the trailers that the client says will come: net/http sends no others.
+func (l *h2) announce(names string) {
+	for name := range strings.SplitSeq(names, ",") {
+		if name = strings.Trim(name, " \t"); name != "" && !http1.ForbiddenTrailer(name) {
+			if l.request.Trailer == nil {
+				l.request.Trailer = http.Header{}
+			}
+			l.request.Trailer[http.CanonicalHeaderKey(name)] = nil
+		}
+	}
+}
+
+// connect asks for another protocol on the stream (RFC 8441).
+func (l *h2) connect(r *exchange.Request) {
+	l.request.Method = http.MethodConnect
+	l.request.Header[":protocol"] = []string{strings.Clone(r.Upgrade)}
+	l.request.Header.Del(webSocketKey) // the stream takes its place (RFC 8441, section 5)
+	l.request.ContentLength = -1
+	var in *io.PipeReader
+	in, l.pipe = io.Pipe()
+	l.request.Body = in
+}
+
+func (l *h2) answer(c *Call) error {
+	res, err := l.up.RoundTrip(l.request) //nolint:bodyclose // settle closes it
+	l.interim.wait()
+	if err != nil {
+		if l.body != nil {
+			if cause := l.body.failure(); cause != nil {
+				return cause
+			}
+		}
+		if strings.Contains(err.Error(), "extended connect not supported by peer") {
+			return wrong("the far side does not switch protocols over HTTP/2")
+		}
+		return errors.Join(ErrUpstream, err)
+	}
+	l.res = res
+	return l.fill(&c.X.Response, c.X.Request.Method)
+}
+
+// fill makes the exchange's answer of net/http's. Its fields come in the order of their names.
+func (l *h2) fill(res *exchange.Response, method string) error {
+	res.Header.Reset()
+	res.Trailer.Reset()
+	*res = exchange.Response{
+		Version: exchange.HTTP2, Status: l.res.StatusCode, Phrase: http.StatusText(l.res.StatusCode),
+		Header: res.Header, Trailer: res.Trailer, Length: exchange.LengthUnknown,
+	}
+	if res.Status < http.StatusOK || res.Status > 599 {
+		return wrong("status that is none")
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.res.Header)) {
+		if name == "Content-Length" {
+			n, err := length(l.res.Header[name])
+			if err != nil {
+				return err
+			}
+			res.Length = n
+			continue
+		}
+		for _, value := range l.res.Header[name] {
+			res.Header.Add(name, value)
+		}
+	}
+	if len(l.res.Trailer) > 0 { // announced: in HTTP/1.1 a stated length leaves no room for them
+		res.Length = exchange.LengthUnknown
+		res.Header.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(l.res.Trailer)), ", "))
+	}
+	switch {
+	case method == http.MethodHead, res.Status == http.StatusNoContent, res.Status == http.StatusNotModified:
+		if res.Length == exchange.LengthUnknown {
+			res.Length = exchange.LengthAbsent
+		}
+	case l.request.Method == http.MethodConnect && res.Status < 300:
+		l.switched(res)
+	case l.res.Body == http.NoBody && res.Length <= 0:
+		res.Length = 0
+	default:
+		res.Body = incoming{l.res, res}
+	}
+	return nil
+}
+
+// switched says in HTTP/1.1's words that the stream speaks the other protocol now.
+func (l *h2) switched(res *exchange.Response) {
+	res.Status, res.Phrase, res.Length = http.StatusSwitchingProtocols, "", exchange.LengthAbsent
+}
+
+func length(values []string) (int64, error) {
+	if len(values) != 1 {
+		return 0, wrong("more than one Content-Length")
+	}
+	n, err := strconv.ParseUint(values[0], 10, 63)
+	if err != nil {
+		return 0, wrong("malformed Content-Length")
+	}
+	return int64(n), nil //nolint:gosec // 63 bits
+}
+
+// incoming is the answer's body; with its end come the trailers.
+type incoming struct {
+	in  *http.Response
+	res *exchange.Response
+}
+
+func (b incoming) Read(p []byte) (int, error) {
+	n, err := b.in.Body.Read(p)
+	if errors.Is(err, io.EOF) && b.res.Trailer.Len() == 0 {
+		for _, name := range slices.Sorted(maps.Keys(b.in.Trailer)) {
+			for _, value := range b.in.Trailer[name] {
+				b.res.Trailer.Add(name, value)
+			}
+		}
+	}
+	return n, err
+}
+
+func (l *h2) whole() ([]byte, bool) { return nil, false }
+func (l *h2) ready() bool           { return false }
+func (l *h2) reusable() bool        { return true }
+
+func (l *h2) uploading() bool { return l.body != nil && !l.body.read.Load() }
+
+func (l *h2) settle(c *Call) bool {
+	if l.pipe != nil {
+		_ = l.pipe.CloseWithError(io.ErrClosedPipe)
+	}
+	whole := l.body == nil || l.body.stop(c, l.up)
+	if l.res != nil {
+		_ = l.res.Body.Close()
+	}
+	return whole
+}
+
+// account counts the head without what HPACK makes of it.
+func (l *h2) account(c *Call) {
+	switch {
+	case !l.wrote.Load():
+		c.Attempt.Written = 0
+	case l.body != nil:
+		c.Attempt.Written = l.head + l.body.count()
+	default:
+		c.Attempt.Written = l.head
+	}
+}
+
+func (l *h2) facts(c *Call, err error) Facts {
+	l.account(c)
+	_, malformed := errors.AsType[*http1.Error](err)
+	return Facts{Unsent: !l.wrote.Load() || dial.Untaken(err), Silent: !malformed && !l.answers.Load()}
+}
+
+func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }
+
+type h2Tunnel struct{ l *h2 }
+
+func (t *h2Tunnel) Read(p []byte) (int, error)  { return t.l.res.Body.Read(p) }
+func (t *h2Tunnel) Write(p []byte) (int, error) { return t.l.pipe.Write(p) }
+func (t *h2Tunnel) CloseWrite() error           { return t.l.pipe.Close() }
+
+// interim passes interim answers on. net/http tells of them while it reads the connection that all streams share, which
+// must not wait for one client: so another goroutine writes them, and the answer waits for it.
+type interim struct {
+	client accept.Client
+	mu     sync.Mutex
+	queue  []exchange.Response
+	count  int
+	done   chan struct{} // closed when the queue is empty; nil: nobody writes
+}
+
+func (i *interim) take(code int, header textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.count++; i.count > interimMax {
+		return &http1.Error{Status: http.StatusBadGateway, Text: "too many interim answers"}
+	}
+	if code == http.StatusContinue {
+		return nil
+	}
+	res := exchange.Response{Version: exchange.HTTP2, Status: code, Phrase: http.StatusText(code), Length: exchange.LengthAbsent}
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			res.Header.Add(name, value)
+		}
+	}
+	clean(&res.Header)
+	i.queue = append(i.queue, res)
+	if i.done == nil {
+		i.done = make(chan struct{})
+		go i.write(i.done)
+	}
+	return nil
+}
+
+func (i *interim) write(done chan struct{}) {
+	defer close(done)
+	for {
+		i.mu.Lock()
+		if len(i.queue) == 0 {
+			i.done = nil
+			i.mu.Unlock()
+			return
+		}
+		res := i.queue[0]
+		i.queue = i.queue[1:]
+		i.mu.Unlock()
+		if i.client.Inform(&res) != nil {
+			return // what follows says so
+		}
+	}
+}
+
+func (i *interim) wait() {
+	i.mu.Lock()
+	done := i.done
+	i.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+}
+
+var errStopped = fmt.Errorf("request body: %w", context.Canceled)

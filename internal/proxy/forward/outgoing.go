@@ -1,0 +1,125 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/proxy/dial"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+// outgoing is a request's body as net/http reads it, in a goroutine of its own. Its end is known, so that nothing of the
+// exchange is touched once the call is over.
+type outgoing struct {
+	c       *Call
+	src     io.Reader
+	held    bool
+	trailer http.Header // those that were announced
+
+	mu      sync.Mutex
+	closed  bool
+	reading bool
+	done    chan struct{} // closed once nobody reads any more
+	broken  error         // the client's body could not be read
+	sent    atomic.Int64
+	read    atomic.Bool // to its end
+}
+
+func (o *outgoing) Read(p []byte) (int, error) {
+	if !o.begin() {
+		return 0, errStopped
+	}
+	defer o.end()
+	if !o.held {
+		o.c.await(watch.BodyTimeout, o.c.Timeouts.StreamIdle)
+	}
+	n, err := o.src.Read(p)
+	o.sent.Add(int64(n))
+	switch {
+	case errors.Is(err, io.EOF):
+		o.trailers()
+		o.read.Store(true)
+	case err != nil:
+		o.mu.Lock()
+		o.broken = errors.Join(ErrRequestBody, err)
+		o.mu.Unlock()
+	}
+	o.c.await(watch.FirstByteTimeout, o.c.Timeouts.FirstByte)
+	return n, err
+}
+
+// trailers gives net/http those that were announced; their strings may be views of a buffer that ends before it is done.
+func (o *outgoing) trailers() {
+	for name := range o.trailer {
+		for _, value := range o.c.X.Request.Trailer.Values(name) {
+			o.trailer[name] = append(o.trailer[name], strings.Clone(value))
+		}
+	}
+}
+
+func (o *outgoing) begin() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reading = !o.closed
+	return o.reading
+}
+
+func (o *outgoing) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reading = false; o.closed {
+		close(o.done)
+	}
+}
+
+// Close is net/http's, and ours where it never began.
+func (o *outgoing) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		if o.closed = true; !o.reading {
+			close(o.done)
+		}
+	}
+	return nil
+}
+
+func (o *outgoing) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.broken
+}
+
+func (o *outgoing) count() int64 { return o.sent.Load() }
+
+// stop ends an upload that still runs, and reports whether the body was taken whole.
+func (o *outgoing) stop(c *Call, up *dial.Stream) bool {
+	if !o.read.Load() && !o.held { // most likely it is at its end, and the client's connection need not suffer for it
+		select {
+		case <-o.done:
+		case <-time.After(lastRead):
+		}
+	}
+	if !o.read.Load() {
+		_ = up.Close()
+		_ = o.Close()
+		if !o.held {
+			select {
+			case <-o.done:
+			default:
+				c.Client.StopReading()
+			}
+		}
+	}
+	_ = o.Close()
+	<-o.done
+	if !o.held {
+		c.X.BytesIn += o.sent.Load()
+	}
+	return o.read.Load()
+}

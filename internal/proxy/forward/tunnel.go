@@ -1,0 +1,138 @@
+package forward
+
+import (
+	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // RFC 6455 uses it to tell a WebSocket server from another, not for secrecy
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
+)
+
+const (
+	webSocket       = "websocket"
+	webSocketKey    = "Sec-WebSocket-Key"
+	webSocketAccept = "Sec-WebSocket-Accept"
+)
+
+func newWebSocketKey() string {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // crypto/rand never fails
+	return base64.StdEncoding.EncodeToString(nonce[:])
+}
+
+// acceptOf is a server's answer to a key (RFC 6455, section 4.2.2).
+func acceptOf(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// switches makes of the far side's 101 what the client's own version has in its place: 101 with the fields of its
+// connection, or over HTTP/2 a 200 on its stream.
+func (c *Call) switches() error {
+	r, res := &c.X.Request, &c.X.Response
+	if r.Upgrade == "" {
+		return wrong("protocol switched unasked")
+	}
+	protocol := res.Header.Get("Upgrade")
+	if protocol == "" {
+		protocol = r.Upgrade
+	}
+	clean(&res.Header)
+	c.switched = true
+	if r.Version == exchange.HTTP2 {
+		res.Status, res.Phrase, res.Length = http.StatusOK, "OK", exchange.LengthUnknown
+		return nil
+	}
+	if res.Version == exchange.HTTP2 && exchange.EqualFold(protocol, webSocket) {
+		res.Header.Set(webSocketAccept, acceptOf(r.Header.Get(webSocketKey)))
+	}
+	res.Phrase = http.StatusText(res.Status)
+	res.Header.Add("Connection", "Upgrade")
+	res.Header.Add("Upgrade", protocol)
+	return nil
+}
+
+// unswitched refuses an answer that an HTTP/2 client would take for a switch (RFC 8441, section 5).
+func (c *Call) unswitched() error {
+	if r := &c.X.Request; r.Upgrade != "" && r.Version == exchange.HTTP2 && c.X.Response.Status < http.StatusMultipleChoices {
+		return wrong("the far side answers without switching protocols")
+	}
+	return nil
+}
+
+const tunnelRoom = 8 << 10
+
+var tunnelRooms = sync.Pool{New: func() any { return new([tunnelRoom]byte) }}
+
+// Tunnel writes the answer's head and then passes bytes in both directions, until both have ended, one has failed, or
+// neither says anything for as long as a stream may be silent.
+func (c *Call) Tunnel() error {
+	c.copying.Store(true)
+	c.Watch.Tunnel()
+	c.Watch.Limit(0) // what bounds an exchange is no bound of what it has become
+	if err := c.Client.Begin(&c.X.Response, nil, c.X.Request.Version != exchange.HTTP2); err != nil {
+		return err
+	}
+	near, far := c.Client.Tunnel(), c.link.tunnel()
+	var in atomic.Int64
+	up := make(chan error, 1)
+	go func() {
+		err := c.pass(far, near, &in)
+		if err != nil {
+			_ = c.Up.Raw().Close() // ends the other direction
+		}
+		up <- err
+	}()
+	var out atomic.Int64
+	down := c.pass(near, far, &out)
+	if down != nil {
+		c.Client.StopReading()
+		_ = c.Up.Raw().Close()
+	}
+	upward := <-up
+	c.X.BytesIn += in.Load()
+	if c.X.Request.Version == exchange.HTTP2 && down == nil {
+		return c.Client.End(nil)
+	}
+	return c.verdict(upward, down)
+}
+
+// pass copies one direction until it ends, and ends it on the other side.
+func (c *Call) pass(to, from accept.Tunnel, count *atomic.Int64) error {
+	room := tunnelRooms.Get().(*[tunnelRoom]byte)
+	defer tunnelRooms.Put(room)
+	for {
+		c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
+		n, err := from.Read(room[:])
+		count.Add(int64(n))
+		if n > 0 {
+			if _, err := to.Write(room[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return to.CloseWrite()
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// verdict tells how a tunnel ended: a side that failed is the cause of the other's failing.
+func (c *Call) verdict(up, down error) error {
+	switch {
+	case down != nil && errors.Is(down, accept.ErrClient), up != nil && down == nil:
+		return errors.Join(accept.ErrClient, down, up)
+	case down != nil:
+		return errors.Join(ErrUpstream, down)
+	}
+	return nil
+}
