@@ -132,6 +132,10 @@ type Match struct {
 	Method  string       `json:"method,omitempty"`
 	Headers []ValueMatch `json:"headers,omitempty"`
 	Query   []ValueMatch `json:"query,omitempty"`
+
+	// Rank orders matches whose path is a regular expression: the higher is asked first, before all prefixes, and
+	// below zero after all prefixes but "/".
+	Rank int `json:"rank,omitempty"`
 }
 
 // ValueMatch compares a named value (the path has no name).
