@@ -200,7 +200,7 @@ type Mirror struct {
 
 // CORS answers preflights and marks answers as the Fetch standard's CORS protocol has it (GEP-1767).
 type CORS struct {
-	Origins     []string `json:"origins,omitempty"` // "*", or scheme://host[:port] whose host may begin with "*."
+	Origins     []string `json:"origins,omitempty"` // "*", or scheme://host[:port] in lower case, without its scheme's port; the host may be "*" or begin with "*."
 	Credentials bool     `json:"credentials,omitempty"`
 	Methods     []string `json:"methods,omitempty"` // "*" for all
 	Headers     []string `json:"headers,omitempty"` // "*" for all
