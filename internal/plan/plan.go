@@ -212,7 +212,7 @@ type CORS struct {
 type Retry struct {
 	Codes    []int         `json:"codes,omitempty"`
 	Attempts int           `json:"attempts,omitempty"` // beyond the first; zero is unset, negative is 0 written
-	Backoff  time.Duration `json:"backoff,omitempty"`  // zero is unset
+	Backoff  time.Duration `json:"backoff,omitempty"`  // the same
 }
 
 // SessionType is what carries a session.

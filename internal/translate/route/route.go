@@ -88,6 +88,7 @@ func Judge(key string, t *Translated, policies []string) *attach.Verdict {
 		conditions := attach.Conditions{Generation: t.Route.GetGeneration()}
 		conditions.Judge(attach.Accepted, string(gwapiv1.RouteReasonAccepted), p.Problems, t.Problems)
 		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), t.Problems)
+		limits(&conditions, t)
 		conditions.Affected(policies)
 		v.Status.Parents = append(v.Status.Parents, gwapiv1.RouteParentStatus{ParentRef: p.Ref, ControllerName: attach.Controller, Conditions: conditions.List})
 		v.Problems = append(v.Problems, p.Problems...)

@@ -39,12 +39,8 @@ func (b *builder) rule(key string, index int) *plan.Rule {
 		Matches:  b.conditions(field, &b.route.Rules[index]),
 		Filters:  b.filters(field, spec),
 		Timeouts: b.timeouts(field+".timeouts", spec.Timeouts),
-	}
-	if spec.Retry != nil {
-		b.unbuilt(field + ".retry")
-	}
-	if spec.SessionPersistence != nil {
-		b.unbuilt(field + ".sessionPersistence")
+		Retry:    b.retry(field+".retry", spec),
+		Session:  b.session(field+".sessionPersistence", key, index, spec),
 	}
 	redirects := false
 	for _, f := range rule.Filters {
