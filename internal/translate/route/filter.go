@@ -49,7 +49,8 @@ func (b *builder) backendFilters(field string, specs []gwapiv1.HTTPRouteFilter) 
 	var list []plan.Filter
 	for i, spec := range specs {
 		mend := "write it among the filters of a rule that has this backend alone"
-		if spec.Type == gwapiv1.HTTPRouteFilterExtensionRef || spec.Type == gwapiv1.HTTPRouteFilterExternalAuth {
+		switch spec.Type {
+		case gwapiv1.HTTPRouteFilterExtensionRef, gwapiv1.HTTPRouteFilterExternalAuth, gwapiv1.HTTPRouteFilterRequestRedirect:
 			mend = "leave it out"
 		}
 		list = b.modifier(list, fmt.Sprintf("%s.filters[%d]", field, i), spec, mend)
