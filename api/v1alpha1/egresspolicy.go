@@ -6,7 +6,7 @@ import (
 )
 
 // EgressPolicy is how a destination is reached: who may use it, what may be asked of it, where it is, and how long it
-// may take. On a Gateway or an HTTPRoute it sets timeouts alone.
+// may take. On a Gateway or a route it sets timeouts alone.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -45,18 +45,18 @@ type EgressPolicyList struct {
 
 // EgressPolicySpec says how the targets are reached.
 //
-// +kubebuilder:validation:XValidation:rule="!self.targetRefs.exists(t, t.kind == 'Gateway' || t.kind == 'HTTPRoute') || !(has(self.region) || has(self.clients) || has(self.requests))",message="a policy on a Gateway or an HTTPRoute may set timeouts alone: region, clients and requests belong to a destination"
+// +kubebuilder:validation:XValidation:rule="!self.targetRefs.exists(t, t.kind in ['Gateway', 'HTTPRoute', 'GRPCRoute']) || !(has(self.region) || has(self.clients) || has(self.requests))",message="a policy on a Gateway, an HTTPRoute or a GRPCRoute may set timeouts alone: region, clients and requests belong to a destination"
 type EgressPolicySpec struct {
-	// TargetRefs name what the policy is for, in the same namespace: Backend, Service, XBackend, Gateway or HTTPRoute,
-	// 1 to 16; sectionName is a listener of a Gateway, a rule of an HTTPRoute or a port of a Service. Required; another
-	// kind, or the same target twice, is refused at admission. One that does not exist gives Accepted=False,
-	// TargetNotFound.
+	// TargetRefs name what the policy is for, in the same namespace: Backend, Service, XBackend, Gateway,
+	// HTTPRoute or GRPCRoute, 1 to 16; sectionName is a listener of a Gateway, a rule of a route or a port of a Service.
+	// Required; another kind, or the same target twice, is refused at admission. One that does not exist gives
+	// Accepted=False, TargetNotFound.
 	//
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:XValidation:rule="self.all(t, (t.group == 'ebbgate.dev' && t.kind == 'Backend') || (t.group == '' && t.kind == 'Service') || (t.group == 'gateway.networking.x-k8s.io' && t.kind == 'XBackend') || (t.group == 'gateway.networking.k8s.io' && t.kind in ['Gateway', 'HTTPRoute']))",message="targetRefs may name Backend (ebbgate.dev), Service (core group), XBackend (gateway.networking.x-k8s.io), Gateway and HTTPRoute (gateway.networking.k8s.io)"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, (t.group == 'ebbgate.dev' && t.kind == 'Backend') || (t.group == '' && t.kind == 'Service') || (t.group == 'gateway.networking.x-k8s.io' && t.kind == 'XBackend') || (t.group == 'gateway.networking.k8s.io' && t.kind in ['Gateway', 'HTTPRoute', 'GRPCRoute']))",message="targetRefs may name Backend (ebbgate.dev), Service (core group), XBackend (gateway.networking.x-k8s.io), Gateway, HTTPRoute and GRPCRoute (gateway.networking.k8s.io)"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.group == b.group && a.kind == b.kind && a.name == b.name && (has(a.sectionName) ? a.sectionName : '') == (has(b.sectionName) ? b.sectionName : '')))",message="targetRefs must not name the same target twice"
 	TargetRefs []gwapiv1.LocalPolicyTargetReferenceWithSectionName `json:"targetRefs"`
 

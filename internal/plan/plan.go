@@ -132,6 +132,10 @@ type Match struct {
 	Method  string       `json:"method,omitempty"`
 	Headers []ValueMatch `json:"headers,omitempty"`
 	Query   []ValueMatch `json:"query,omitempty"`
+
+	// Rank orders matches whose path is a regular expression: the higher is asked first, before all prefixes, and
+	// below zero after all prefixes but "/".
+	Rank int `json:"rank,omitempty"`
 }
 
 // ValueMatch compares a named value (the path has no name).
@@ -196,7 +200,7 @@ type Mirror struct {
 
 // CORS answers preflights and marks answers as the Fetch standard's CORS protocol has it (GEP-1767).
 type CORS struct {
-	Origins     []string `json:"origins,omitempty"` // "*", or scheme://host[:port] whose host may begin with "*."
+	Origins     []string `json:"origins,omitempty"` // "*", or scheme://host[:port] in lower case, without its scheme's port; the host may be "*" or begin with "*."
 	Credentials bool     `json:"credentials,omitempty"`
 	Methods     []string `json:"methods,omitempty"` // "*" for all
 	Headers     []string `json:"headers,omitempty"` // "*" for all
@@ -208,7 +212,7 @@ type CORS struct {
 type Retry struct {
 	Codes    []int         `json:"codes,omitempty"`
 	Attempts int           `json:"attempts,omitempty"` // beyond the first; zero is unset, negative is 0 written
-	Backoff  time.Duration `json:"backoff,omitempty"`  // zero is unset
+	Backoff  time.Duration `json:"backoff,omitempty"`  // the same
 }
 
 // SessionType is what carries a session.

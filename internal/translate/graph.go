@@ -76,8 +76,15 @@ func (g *graph) deriveGateways(local bool) {
 }
 
 func (g *graph) deriveRoutes() {
-	g.routes = derive.Derive(g.Graph, "routes", g.in.Routes.Collection, func(r *derive.Reader, key string, object *gwapiv1.HTTPRoute) map[string]*route.Translated {
-		return route.Translate(r, g.in, g.views, key, object)
+	attached := derive.Derive(g.Graph, "attached routes", g.in.Routes.Collection, func(r *derive.Reader, key string, object *attach.Route) map[string]*route.Attached {
+		return route.Attach(r, g.in, g.views, key, object)
+	})
+	attachedByGateway := derive.NewIndex(attached, route.ByGateway)
+	losses := derive.Derive(g.Graph, "contests", g.views, func(r *derive.Reader, _ string, view *attach.Gateway) map[string]*route.Loss {
+		return route.Contest(r, attachedByGateway, view)
+	})
+	g.routes = derive.Derive(g.Graph, "routes", attached, func(r *derive.Reader, key string, a *route.Attached) map[string]*route.Translated {
+		return route.Translate(r, g.in, losses, key, a)
 	})
 	g.uses = derive.Derive(g.Graph, "uses", g.routes, func(_ *derive.Reader, key string, t *route.Translated) map[string]*route.Use {
 		return map[string]*route.Use{key: &t.Use}

@@ -55,7 +55,9 @@ func (in *inputs) set(key string, object source.Object) {
 	case *gwapiv1.Gateway:
 		in.Gateways.Set(key, o)
 	case *gwapiv1.HTTPRoute:
-		in.Routes.Set(key, o)
+		in.Routes.Set(key, attach.HTTPRoute(o))
+	case *gwapiv1.GRPCRoute:
+		in.Routes.Set(key, attach.GRPCRoute(o))
 	case *gwapiv1.ReferenceGrant:
 		in.Grants.Set(key, o)
 	case *gwapiv1beta1.ReferenceGrant:
@@ -89,7 +91,7 @@ func (in *inputs) delete(key string, object source.Object) {
 		in.Classes.Delete(key)
 	case *gwapiv1.Gateway:
 		in.Gateways.Delete(key)
-	case *gwapiv1.HTTPRoute:
+	case *gwapiv1.HTTPRoute, *gwapiv1.GRPCRoute:
 		in.Routes.Delete(key)
 	case *gwapiv1.ReferenceGrant, *gwapiv1beta1.ReferenceGrant:
 		in.Grants.Delete(key)
@@ -131,6 +133,8 @@ func (in *inputs) status(key string) *attach.Status {
 	case *gwapiv1.Gateway:
 		return &attach.Status{Conditions: o.Status.Conditions, Listeners: o.Status.Listeners}
 	case *gwapiv1.HTTPRoute:
+		return &attach.Status{Parents: o.Status.Parents}
+	case *gwapiv1.GRPCRoute:
 		return &attach.Status{Parents: o.Status.Parents}
 	case *v1alpha1.Backend:
 		return &attach.Status{Ancestors: o.Status.Ancestors}

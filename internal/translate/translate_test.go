@@ -109,7 +109,7 @@ func TestOnlyWhatReadsAChangeRuns(t *testing.T) {
 		t.Error("the plan has the old secret, or a new policy")
 	}
 	f("a Secret that nothing names", change(s, "Secret", token("other", "two")), map[string]int{"secrets": 1})
-	third := f("a route", change(s, "HTTPRoute", path("route-0500", "/new")), map[string]int{"routes": 1, "uses": 1, "plan rules": 1, "route statuses": 1})
+	third := f("a route", change(s, "HTTPRoute", path("route-0500", "/new")), map[string]int{"attached routes": 1, "routes": 1, "uses": 1, "plan rules": 1, "route statuses": 1})
 	for i, rule := range third.Plan.Rules {
 		if changed := i == 500; changed == (rule == first.Plan.Rules[i]) {
 			t.Errorf("rule %d: pointer kept %v", i, !changed)

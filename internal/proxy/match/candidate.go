@@ -28,9 +28,11 @@ type condition struct {
 	expression  *regexp.Regexp
 }
 
-// precedence orders candidates of one hostname and one path as HTTPRouteRule.matches demands.
+// precedence orders candidates of one hostname and one path, or of one hostname and expressions for paths, as
+// HTTPRouteRule.matches and GRPCRouteRule.matches demand.
 func precedence(a, b *candidate) int {
 	return cmp.Or(
+		cmp.Compare(b.match.Rank, a.match.Rank),
 		cmp.Compare(methods(b), methods(a)),
 		cmp.Compare(len(b.headers), len(a.headers)),
 		cmp.Compare(len(b.query), len(a.query)),

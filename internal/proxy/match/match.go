@@ -20,8 +20,13 @@
 //
 // Within a level HTTPRouteRule.matches rules: exact path, regular expression, longest path prefix, method, most
 // header matches, most query matches, oldest route, namespace/name, order of rules, order of matches. The place of regular
-// expressions is ours to choose; they rank alike, whatever their length. They are RE2 and must match the whole value;
-// a path is matched as it came, escaped and without query.
+// expressions is ours to choose; of one rank they are alike, whatever their length. They are RE2 and must match the whole
+// value; a path is matched as it came, escaped and without query.
+//
+// A call of gRPC is matched by its path, /service/method. GRPCRouteRule.matches counts the characters of the service, then
+// those of the method, then header matches: so the exact path of both comes first, then the prefix of a service, then
+// expressions by their rank (Match.Rank), then the prefix "/". No level has rules of both kinds of routes: translate
+// gives a hostname to one kind alone (GRPCRouteSpec.hostnames).
 //
 // A path prefix counts whole segments, its trailing slash ignored; the prefix "/" takes every request, so also
 // "OPTIONS *" and CONNECT, which have no path. A field that came several times is compared as its combined value

@@ -17,9 +17,9 @@ import (
 
 // contender is a match that holds, with what decides between those.
 type contender struct {
-	rule                                                                 *plan.Rule
-	index, match                                                         int
-	exactHost, hostLength, pathKind, pathLength, method, headers, params int
+	rule                                                                       *plan.Rule
+	index, match                                                               int
+	exactHost, hostLength, pathKind, pathLength, rank, method, headers, params int
 }
 
 func oracle(g *plan.Gateway, rules []*plan.Rule, r *exchange.Request, port int, sni string) match.Result {
@@ -57,7 +57,7 @@ func oracle(g *plan.Gateway, rules []*plan.Rule, r *exchange.Request, port int, 
 func before(a, b contender) int {
 	return cmp.Or(
 		b.exactHost-a.exactHost, b.hostLength-a.hostLength,
-		b.pathKind-a.pathKind, b.pathLength-a.pathLength, b.method-a.method, b.headers-a.headers, b.params-a.params,
+		b.pathKind-a.pathKind, b.pathLength-a.pathLength, b.rank-a.rank, b.method-a.method, b.headers-a.headers, b.params-a.params,
 		a.rule.Created.Compare(b.rule.Created),
 		strings.Compare(strings.TrimPrefix(a.rule.Route, "HTTPRoute/"), strings.TrimPrefix(b.rule.Route, "HTTPRoute/")),
 		a.rule.Index-b.rule.Index, a.match-b.match, a.index-b.index,
@@ -89,9 +89,15 @@ func oracleRule(rule *plan.Rule, index int, r *exchange.Request, host string) []
 }
 
 func (c *contender) fill(m *plan.Match, r *exchange.Request) bool {
-	c.pathKind = map[plan.MatchType]int{plan.Exact: 3, plan.RegularExpression: 2, plan.PathPrefix: 1}[m.Path.Type]
-	if m.Path.Type == plan.PathPrefix {
-		c.pathLength = len(strings.TrimSuffix(m.Path.Value, "/"))
+	switch c.rank = m.Rank; {
+	case m.Path.Type == plan.Exact:
+		c.pathKind, c.rank = 4, 0
+	case m.Path.Type == plan.RegularExpression && m.Rank >= 0:
+		c.pathKind = 3
+	case m.Path.Type == plan.RegularExpression:
+		c.pathKind = 1
+	case m.Path.Value != "/":
+		c.pathKind, c.pathLength = 2, len(strings.TrimSuffix(m.Path.Value, "/"))
 	}
 	if m.Method != "" {
 		c.method = 1

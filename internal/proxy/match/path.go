@@ -11,9 +11,10 @@ import (
 // paths are the candidates of one hostname, by path. Every list is in the order of precedence.
 type paths struct {
 	exact       map[string][]*candidate
-	expressions []*candidate
+	expressions []*candidate            // of rank 0 and above
 	prefixes    map[string][]*candidate // without trailing slash
 	lengths     []int                   // of the prefixes, each once, longest first
+	late        []*candidate            // expressions of a rank below 0
 	root        []*candidate            // of the prefix "/"
 }
 
@@ -25,7 +26,11 @@ func (p *paths) add(c *candidate) {
 		}
 		p.exact[c.match.Path.Value] = append(p.exact[c.match.Path.Value], c)
 	case plan.RegularExpression:
-		p.expressions = append(p.expressions, c)
+		if c.match.Rank < 0 {
+			p.late = append(p.late, c)
+		} else {
+			p.expressions = append(p.expressions, c)
+		}
 	default:
 		p.addPrefix(strings.TrimSuffix(c.match.Path.Value, "/"), c)
 	}
@@ -52,6 +57,7 @@ func (p *paths) finish() {
 		slices.SortFunc(list, precedence)
 	}
 	slices.SortFunc(p.expressions, precedence)
+	slices.SortFunc(p.late, precedence)
 	slices.SortFunc(p.root, precedence)
 }
 
@@ -62,10 +68,8 @@ func (p *paths) find(r *exchange.Request) *candidate {
 	if c := first(p.exact[r.Path], r); c != nil {
 		return c
 	}
-	for _, c := range p.expressions {
-		if c.path.MatchString(r.Path) && c.holds(r) {
-			return c
-		}
+	if c := firstExpression(p.expressions, r); c != nil {
+		return c
 	}
 	for _, n := range p.lengths {
 		if n > len(r.Path) || n < len(r.Path) && r.Path[n] != '/' {
@@ -75,7 +79,19 @@ func (p *paths) find(r *exchange.Request) *candidate {
 			return c
 		}
 	}
+	if c := firstExpression(p.late, r); c != nil {
+		return c
+	}
 	return first(p.root, r)
+}
+
+func firstExpression(list []*candidate, r *exchange.Request) *candidate {
+	for _, c := range list {
+		if c.path.MatchString(r.Path) && c.holds(r) {
+			return c
+		}
+	}
+	return nil
 }
 
 func first(list []*candidate, r *exchange.Request) *candidate {

@@ -113,6 +113,7 @@ func (d draw) match() plan.Match {
 		m.Path = plan.ValueMatch{Type: plan.Exact, Value: d.path()}
 	case 1:
 		m.Path = plan.ValueMatch{Type: plan.RegularExpression, Value: d.pick("/a.*", "/a|/b", "/(a|b)+/?", ".*/ab", "")}
+		m.Rank = max(0, d.IntN(6)-2) - 2
 	default:
 		m.Path = plan.ValueMatch{Type: plan.PathPrefix, Value: d.path()}
 	}

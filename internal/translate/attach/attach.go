@@ -37,7 +37,7 @@ type Inputs struct {
 	Classes    derive.Source[*gwapiv1.GatewayClass]
 	Gateways   derive.Source[*gwapiv1.Gateway]
 	Parameters derive.Source[*v1alpha1.GatewayParameters]
-	Routes     derive.Source[*gwapiv1.HTTPRoute]
+	Routes     derive.Source[*Route]
 	Backends   derive.Source[*v1alpha1.Backend]
 	Policies   derive.Source[Policy]
 	Namespaces derive.Source[*corev1.Namespace]
@@ -60,7 +60,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		Classes:    derive.NewSource[*gwapiv1.GatewayClass](g),
 		Gateways:   derive.NewSource[*gwapiv1.Gateway](g),
 		Parameters: derive.NewSource[*v1alpha1.GatewayParameters](g),
-		Routes:     derive.NewSource[*gwapiv1.HTTPRoute](g),
+		Routes:     derive.NewSource[*Route](g),
 		Backends:   derive.NewSource[*v1alpha1.Backend](g),
 		Policies:   derive.NewSource[Policy](g),
 		Namespaces: derive.NewSource[*corev1.Namespace](g),

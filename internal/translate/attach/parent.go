@@ -2,6 +2,7 @@ package attach
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,7 +26,7 @@ type Listener struct {
 	Name       string
 	Port       int
 	Hostname   string
-	Routes     bool                   // HTTPRoutes may attach
+	Kinds      []string               // of the routes that may attach
 	From       gwapiv1.FromNamespaces // whose
 	Selector   *metav1.LabelSelector
 	Programmed bool // it is in the plan
@@ -43,7 +44,7 @@ type Attachment struct {
 
 // Parent attaches a route to the listeners of a Gateway that its parentRef, its namespace and its hostnames allow. What
 // stands in the way is noted as a problem of the field.
-func (in *Inputs) Parent(r *derive.Reader, problems *Problems, field string, route *gwapiv1.HTTPRoute, ref gwapiv1.ParentReference, g *Gateway) Attachment {
+func (in *Inputs) Parent(r *derive.Reader, problems *Problems, field string, route *Route, ref gwapiv1.ParentReference, g *Gateway) Attachment {
 	a := Attachment{Gateway: g.Name}
 	named := named(ref, g)
 	if len(named) == 0 {
@@ -53,18 +54,18 @@ func (in *Inputs) Parent(r *derive.Reader, problems *Problems, field string, rou
 	}
 	var allowed []Listener
 	for _, l := range named {
-		if l.Routes && in.admits(r, l, g.Namespace, route.Namespace) {
+		if slices.Contains(l.Kinds, route.Kind) && in.admits(r, l, g.Namespace, route.GetNamespace()) {
 			allowed = append(allowed, l)
 		}
 	}
 	if len(allowed) == 0 {
 		problems.Add(Accepted, string(gwapiv1.RouteReasonNotAllowedByListeners), field,
-			fmt.Sprintf("Gateway %s: no listener%s takes HTTPRoutes of namespace %s", g.Name, asked(ref), route.Namespace),
+			fmt.Sprintf("Gateway %s: no listener%s takes %ss of namespace %s", g.Name, asked(ref), route.Kind, route.GetNamespace()),
 			"let the listener's allowedRoutes take them")
 		return a
 	}
 	for _, l := range allowed {
-		if !meets(l.Hostname, route.Spec.Hostnames) {
+		if !meets(l.Hostname, route.Hostnames) {
 			continue
 		}
 		parent := plan.Parent{Gateway: g.Name, Listener: l.Name}

@@ -95,7 +95,7 @@ func (in *Inputs) find(r *derive.Reader, gateways *derive.Collection[*Gateway], 
 		if !ok || kind == plan.TargetRoute {
 			return t.Object, ok
 		}
-		for i, rule := range route.Spec.Rules {
+		for i, rule := range route.Rules {
 			if rule.Name != nil && string(*rule.Name) == section(t.Ref) {
 				return fmt.Sprintf("%s#%d", t.Object, i), true
 			}
@@ -152,7 +152,8 @@ func targetKind(ref gwapiv1.LocalPolicyTargetReferenceWithSectionName) (plan.Tar
 			return plan.TargetListener, true
 		}
 		return plan.TargetGateway, true
-	case gwapiv1.LocalPolicyTargetReference{Group: gwapiv1.GroupName, Kind: "HTTPRoute"}:
+	case gwapiv1.LocalPolicyTargetReference{Group: gwapiv1.GroupName, Kind: KindHTTPRoute},
+		gwapiv1.LocalPolicyTargetReference{Group: gwapiv1.GroupName, Kind: KindGRPCRoute}:
 		if !whole {
 			return plan.TargetRule, true
 		}

@@ -59,7 +59,7 @@ func Bind(r *derive.Reader, in *attach.Inputs, ports *derive.Index[*Checked], lo
 			planned.Listeners = append(planned.Listeners, l.Plan)
 		}
 		b.View.Listeners = append(b.View.Listeners, attach.Listener{
-			Name: l.Plan.Name, Port: l.Plan.Port, Hostname: l.Plan.Hostname, Routes: len(l.Kinds) > 0,
+			Name: l.Plan.Name, Port: l.Plan.Port, Hostname: l.Plan.Hostname, Kinds: kindNames(l.Kinds),
 			From: l.From, Selector: l.Selector, Programmed: programmed,
 		})
 	}

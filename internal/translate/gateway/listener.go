@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,23 +96,37 @@ func (l *Listener) secure(r *derive.Reader, in *attach.Inputs, g *gwapiv1.Gatewa
 	}
 }
 
+// routeKinds are what may attach to a listener of HTTP.
+var routeKinds = []string{attach.KindHTTPRoute, attach.KindGRPCRoute}
+
 // kinds are the kinds of routes that may attach.
 func (l *Listener) kinds(allowed *gwapiv1.AllowedRoutes) {
-	group := gwapiv1.Group(gwapiv1.GroupName)
-	supported := gwapiv1.RouteGroupKind{Group: &group, Kind: "HTTPRoute"}
-	if allowed == nil || len(allowed.Kinds) == 0 {
-		l.Kinds = append(l.Kinds, supported)
-		return
-	}
-	for i, kind := range allowed.Kinds {
-		switch {
-		case attach.Or(kind.Group, gwapiv1.GroupName) != gwapiv1.GroupName || kind.Kind != supported.Kind:
-			l.Problems.Add(attach.ResolvedRefs, string(gwapiv1.ListenerReasonInvalidRouteKinds), fmt.Sprintf("%s.allowedRoutes.kinds[%d]", l.Field, i),
-				fmt.Sprintf("%s cannot attach to a listener of protocol %s", kind.Kind, l.Plan.Protocol), "write kind: HTTPRoute")
-		case len(l.Kinds) == 0:
-			l.Kinds = append(l.Kinds, supported)
+	wanted := routeKinds
+	if allowed != nil && len(allowed.Kinds) > 0 {
+		wanted = nil
+		for i, kind := range allowed.Kinds {
+			name := string(kind.Kind)
+			switch {
+			case attach.Or(kind.Group, gwapiv1.GroupName) != gwapiv1.GroupName || !slices.Contains(routeKinds, name):
+				l.Problems.Add(attach.ResolvedRefs, string(gwapiv1.ListenerReasonInvalidRouteKinds), fmt.Sprintf("%s.allowedRoutes.kinds[%d]", l.Field, i),
+					fmt.Sprintf("%s cannot attach to a listener of protocol %s", kind.Kind, l.Plan.Protocol), "write kind: HTTPRoute or kind: GRPCRoute")
+			case !slices.Contains(wanted, name):
+				wanted = append(wanted, name)
+			}
 		}
 	}
+	group := gwapiv1.Group(gwapiv1.GroupName)
+	for _, name := range wanted {
+		l.Kinds = append(l.Kinds, gwapiv1.RouteGroupKind{Group: &group, Kind: gwapiv1.Kind(name)})
+	}
+}
+
+func kindNames(kinds []gwapiv1.RouteGroupKind) []string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind.Kind)
+	}
+	return names
 }
 
 // namespaces says whose routes may attach.

@@ -7,13 +7,14 @@ import (
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/derive"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 	"github.com/ebbgate/ebbgate/internal/translate/backend"
 )
 
-// backend resolves a backendRef. One that leads nowhere keeps its weight and gets a fault: its share of the traffic is
+// backend is a backendRef of a rule. One that leads nowhere keeps its weight and gets a fault: its share of the traffic is
 // answered 500 and does not go to the others.
 func (b *builder) backend(ruleField string, rule *gwapiv1.HTTPRouteRule, index int) plan.RuleBackend {
 	ref, field := &rule.BackendRefs[index], fmt.Sprintf("%s.backendRefs[%d]", ruleField, index)
@@ -21,20 +22,41 @@ func (b *builder) backend(ruleField string, rule *gwapiv1.HTTPRouteRule, index i
 	if ref.Weight != nil {
 		rb.Weight = int(*ref.Weight)
 	}
+	rb.Backend, rb.Protocol, rb.Fault = b.destination(field, ruleField, rule, &ref.BackendObjectReference)
+	return rb
+}
+
+// destination is the plan name of what a reference of a rule names, and the protocol spoken there in place of its own;
+// or the fault of one that leads nowhere, which is noted.
+func (b *builder) destination(field, ruleField string, rule *gwapiv1.HTTPRouteRule, ref *gwapiv1.BackendObjectReference) (string, plan.Protocol, *plan.Fault) {
 	name, wrong := b.resolve(ref)
+	var protocol plan.Protocol
+	if wrong == nil {
+		protocol, wrong = b.protocol(name)
+	}
 	if wrong != nil {
 		b.problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
-		rb.Fault = &plan.Fault{Reason: wrong.Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(b.problems.Object), field, wrong.Message)}
-		return rb
+		return "", "", &plan.Fault{Reason: wrong.Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(b.problems.Object), field, wrong.Message)}
 	}
-	rb.Backend = name
 	b.use(name)
 	if service, _, ok := strings.Cut(name, ":"); ok {
 		b.use(service)
 	} else {
 		b.sameHost(ruleField, name, rule)
 	}
-	return rb
+	return name, protocol, nil
+}
+
+// protocol is what a backend is spoken to in for this route, empty for its own. gRPC knows HTTP/2 alone.
+func (b *builder) protocol(name string) (plan.Protocol, *attach.Wrong) {
+	if b.route.Kind != attach.KindGRPCRoute {
+		return "", nil
+	}
+	if object, ok := derive.Get(b.r, b.in.Backends.Collection, name); ok && object.Spec.Protocol == v1alpha1.BackendProtocolHTTP11 {
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonUnsupportedProtocol), Message: attach.Words(name) + " is spoken to in HTTP/1.1, and gRPC needs HTTP/2",
+			Mend: "leave out the Backend's protocol, or name another Backend"}
+	}
+	return plan.HTTP2, nil
 }
 
 func (b *builder) use(name string) {
@@ -44,17 +66,17 @@ func (b *builder) use(name string) {
 }
 
 // resolve is the plan name of what a backendRef names, or what is wrong with it.
-func (b *builder) resolve(ref *gwapiv1.HTTPBackendRef) (string, *attach.Wrong) {
+func (b *builder) resolve(ref *gwapiv1.BackendObjectReference) (string, *attach.Wrong) {
 	to := attach.Party{
 		Group: attach.Or(ref.Group, ""), Kind: attach.Or(ref.Kind, "Service"),
-		Namespace: attach.Or(ref.Namespace, b.route.Namespace), Name: string(ref.Name),
+		Namespace: attach.Or(ref.Namespace, b.route.GetNamespace()), Name: string(ref.Name),
 	}
 	service := to.Group == "" && to.Kind == "Service"
 	if !service && (to.Group != attach.Group || to.Kind != "Backend") {
 		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonInvalidKind), Message: fmt.Sprintf("%s of group %q is no backend", to.Kind, to.Group),
 			Mend: "name a Service, or a Backend with group " + attach.Group}
 	}
-	from := attach.Party{Group: gwapiv1.GroupName, Kind: "HTTPRoute", Namespace: b.route.Namespace, Name: b.route.Name}
+	from := attach.Party{Group: gwapiv1.GroupName, Kind: b.route.Kind, Namespace: b.route.GetNamespace(), Name: b.route.GetName()}
 	if !b.in.Permitted(b.r, from, to) {
 		message, mend := attach.NotPermitted(from, to)
 		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonRefNotPermitted), Message: message, Mend: mend}

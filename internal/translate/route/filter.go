@@ -12,11 +12,11 @@ import (
 )
 
 // filters are those of a rule.
-func (b *builder) filters(field string, rule *gwapiv1.HTTPRouteRule) []plan.Filter {
+func (b *builder) filters(ruleField string, rule *gwapiv1.HTTPRouteRule) []plan.Filter {
 	var list []plan.Filter
 	seen := map[gwapiv1.HTTPRouteFilterType]bool{}
 	for i, spec := range rule.Filters {
-		field := fmt.Sprintf("%s.filters[%d]", field, i)
+		field := fmt.Sprintf("%s.filters[%d]", ruleField, i)
 		if seen[spec.Type] && spec.Type != gwapiv1.HTTPRouteFilterRequestMirror && spec.Type != gwapiv1.HTTPRouteFilterExtensionRef {
 			b.refuse(field, fmt.Sprintf("a second %s", spec.Type), "merge the two into one")
 			continue
@@ -29,35 +29,44 @@ func (b *builder) filters(field string, rule *gwapiv1.HTTPRouteRule) []plan.Filt
 			list = append(list, plan.Filter{Rewrite: &plan.Rewrite{
 				Hostname: strings.ToLower(attach.Or(spec.URLRewrite.Hostname, "")), Path: b.pathModifier(field+".urlRewrite.path", rule, spec.URLRewrite.Path),
 			}})
+		case spec.Type == gwapiv1.HTTPRouteFilterRequestMirror && spec.RequestMirror != nil:
+			list = append(list, plan.Filter{Mirror: b.mirror(field+".requestMirror", ruleField, rule, spec.RequestMirror)})
+		case spec.Type == gwapiv1.HTTPRouteFilterCORS && spec.CORS != nil:
+			list = append(list, plan.Filter{CORS: b.cors(field+".cors", spec.CORS)})
 		default:
-			list = b.modifier(list, field, spec)
+			list = b.modifier(list, field, spec, "leave it out")
 		}
 	}
 	if seen[gwapiv1.HTTPRouteFilterRequestRedirect] && seen[gwapiv1.HTTPRouteFilterURLRewrite] {
-		b.problems.Add(attach.Accepted, string(gwapiv1.RouteReasonIncompatibleFilters), field+".filters",
+		b.problems.Add(attach.Accepted, string(gwapiv1.RouteReasonIncompatibleFilters), ruleField+".filters",
 			"a rule cannot both redirect and rewrite", "leave out RequestRedirect or URLRewrite")
 	}
 	return list
 }
 
-// backendFilters are those of a backendRef.
+// backendFilters are those of a backendRef: header modifiers alone.
 func (b *builder) backendFilters(field string, specs []gwapiv1.HTTPRouteFilter) []plan.Filter {
 	var list []plan.Filter
 	for i, spec := range specs {
-		list = b.modifier(list, fmt.Sprintf("%s.filters[%d]", field, i), spec)
+		mend := "write it among the filters of a rule that has this backend alone"
+		switch spec.Type {
+		case gwapiv1.HTTPRouteFilterExtensionRef, gwapiv1.HTTPRouteFilterExternalAuth, gwapiv1.HTTPRouteFilterRequestRedirect:
+			mend = "leave it out"
+		}
+		list = b.modifier(list, fmt.Sprintf("%s.filters[%d]", field, i), spec, mend)
 	}
 	return list
 }
 
 // modifier adds a header modifier, the one sort of filter that a backendRef may have too.
-func (b *builder) modifier(list []plan.Filter, field string, spec gwapiv1.HTTPRouteFilter) []plan.Filter {
+func (b *builder) modifier(list []plan.Filter, field string, spec gwapiv1.HTTPRouteFilter, mend string) []plan.Filter {
 	switch {
 	case spec.Type == gwapiv1.HTTPRouteFilterRequestHeaderModifier && spec.RequestHeaderModifier != nil:
 		return append(list, plan.Filter{RequestHeaders: b.headers(field+".requestHeaderModifier", spec.RequestHeaderModifier)})
 	case spec.Type == gwapiv1.HTTPRouteFilterResponseHeaderModifier && spec.ResponseHeaderModifier != nil:
 		return append(list, plan.Filter{ResponseHeaders: b.headers(field+".responseHeaderModifier", spec.ResponseHeaderModifier)})
 	}
-	b.refuse(field+".type", fmt.Sprintf("filter %s is not supported here in this version", spec.Type), "leave it out")
+	b.refuse(field+".type", fmt.Sprintf("filter %s is not supported here in this version", spec.Type), mend)
 	return list
 }
 

@@ -26,7 +26,15 @@ func hostnames(spec []gwapiv1.Hostname) []string {
 // anything is what a rule without matches matches.
 var anything = plan.ValueMatch{Type: plan.PathPrefix, Value: "/"}
 
-// matches are the conditions of a rule. One that cannot be compiled is left out of the plan, so that the rule, which
+// conditions are those of a rule.
+func (b *builder) conditions(field string, rule *attach.Rule) []plan.Match {
+	if b.route.Kind == attach.KindGRPCRoute {
+		return b.calls(field, rule.Calls)
+	}
+	return b.matches(field, rule.Matches)
+}
+
+// matches are the conditions of a rule of an HTTPRoute. One that cannot be compiled is left out of the plan, so that the rule, which
 // answers 500, takes all the traffic it might have meant.
 func (b *builder) matches(field string, spec []gwapiv1.HTTPRouteMatch) []plan.Match {
 	if len(spec) == 0 {

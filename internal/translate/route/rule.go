@@ -15,7 +15,7 @@ import (
 type builder struct {
 	r        *derive.Reader
 	in       *attach.Inputs
-	route    *gwapiv1.HTTPRoute
+	route    *attach.Route
 	problems attach.Problems
 	backends []string // used
 }
@@ -31,20 +31,16 @@ func (b *builder) unbuilt(field string) {
 }
 
 func (b *builder) rule(key string, index int) *plan.Rule {
-	spec := &b.route.Spec.Rules[index]
+	spec := b.route.Rules[index].HTTPRouteRule
 	field := fmt.Sprintf("spec.rules[%d]", index)
 	rule := &plan.Rule{
 		Name: fmt.Sprintf("%s#%d", key, index), Route: key, RuleName: attach.Or(spec.Name, ""), Index: index,
-		Created: b.route.CreationTimestamp.Time, Hostnames: hostnames(b.route.Spec.Hostnames),
-		Matches:  b.matches(field, spec.Matches),
+		Created: b.route.GetCreationTimestamp().Time, Hostnames: hostnames(b.route.Hostnames),
+		Matches:  b.conditions(field, &b.route.Rules[index]),
 		Filters:  b.filters(field, spec),
 		Timeouts: b.timeouts(field+".timeouts", spec.Timeouts),
-	}
-	if spec.Retry != nil {
-		b.unbuilt(field + ".retry")
-	}
-	if spec.SessionPersistence != nil {
-		b.unbuilt(field + ".sessionPersistence")
+		Retry:    b.retry(field+".retry", spec),
+		Session:  b.session(field+".sessionPersistence", key, index, spec),
 	}
 	redirects := false
 	for _, f := range rule.Filters {
