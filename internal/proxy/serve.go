@@ -14,6 +14,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -84,7 +85,7 @@ func (j *journey) identify() *exchange.Refusal {
 		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
 	}
 	j.x.Gateway = j.port.gateway.plan.Name
-	j.x.Client = j.port.gateway.identity.Identify(j.x.Client.Address)
+	j.x.Client = j.port.gateway.identity.Identify(connection(j.conn), &j.x.Request.Header)
 	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })
 	return nil
 }
@@ -198,7 +199,7 @@ func (s *Server) Broken(c *accept.Conn, peer *http1.Error) {
 	j := s.journey(c)
 	if p := s.table.Load().ports[c.Socket]; p != nil {
 		c.X.Gateway = p.gateway.plan.Name
-		c.X.Client = p.gateway.identity.Identify(c.X.Client.Address)
+		c.X.Client = p.gateway.identity.Identify(connection(c), nil)
 	}
 	refusal := exchange.Refuse(exchange.RequestTimeout, "the request's head took too long")
 	if peer != nil {
@@ -210,4 +211,9 @@ func (s *Server) Broken(c *accept.Conn, peer *http1.Error) {
 	}
 	j.refuse(refusal)
 	j.end()
+}
+
+// connection is what identify asks of a client's connection.
+func connection(c *accept.Conn) identify.Connection {
+	return identify.Connection{Address: c.X.Client.Address, SPIFFE: c.Peer}
 }

@@ -27,6 +27,7 @@ type Conn struct {
 	Watch  *watch.Entry
 	Socket string // the address bound
 	SNI    string // server name of the TLS handshake
+	Peer   string // verified SPIFFE id of the client; empty: none
 	Secure bool   // over TLS
 	Served any    // what the handler remembers of the connection
 
@@ -95,15 +96,19 @@ func (c *Conn) StopReading() {
 	_ = c.tcp.SetReadDeadline(past)
 }
 
-func (c *Conn) handshake(config *tls.Config) bool {
-	t := tls.Server(c.tcp, config)
+func (c *Conn) handshake(secured *TLS) bool {
+	t := tls.Server(c.tcp, secured.Config)
 	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
 		c.set.config.Logger.Debug("handshake with client", "client", c.X.Client.Address.String(), "error", err)
 		return false
 	}
-	c.net, c.Secure, c.SNI = t, true, strings.ToLower(t.ConnectionState().ServerName)
+	state := t.ConnectionState()
+	c.net, c.Secure, c.SNI = t, true, strings.ToLower(state.ServerName)
+	if len(state.PeerCertificates) > 0 {
+		c.Peer = secured.Peer(&state)
+	}
 	return true
 }
 
