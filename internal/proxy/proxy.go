@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -128,7 +127,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // TLS implements accept.Handler.
-func (s *Server) TLS(socket string) (*tls.Config, bool) {
+func (s *Server) TLS(socket string) (*accept.TLS, bool) {
 	p := s.table.Load().ports[socket]
 	if p == nil {
 		return nil, false

@@ -2,26 +2,36 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
+	"github.com/ebbgate/ebbgate/internal/proxy/material"
 )
+
+// protocols are what listeners offer by ALPN (RFC 7301), the preferred first. Nothing changes the list.
+var protocols = []string{"h2", "http/1.1"}
 
 // secured is the TLS of one port of a Gateway, kept from table to table while nothing it was made from changes, so that
 // session tickets stay good.
 type secured struct {
-	config    *tls.Config
+	serve     *accept.TLS
 	listeners []*plan.Listener
+	sources   []plan.SPIFFESource
 	secrets   []*plan.Secret
+	problems  []error // of listeners that refuse every handshake, and of bundles that name nobody
 }
 
-// listenerTLS is the TLS configuration of a Gateway's port; nil where its listeners are plain.
-func (b *builder) listenerTLS(g *plan.Gateway, number int) (*tls.Config, error) {
-	made := &secured{}
+// listenerTLS is the TLS of a Gateway's port; nil where its listeners are plain.
+func (b *builder) listenerTLS(g *plan.Gateway, number int) *accept.TLS {
+	made := &secured{sources: g.SPIFFE}
 	for _, l := range g.Listeners {
 		if l.Port != number || l.Protocol != plan.HTTPS {
 			continue
@@ -30,71 +40,135 @@ func (b *builder) listenerTLS(g *plan.Gateway, number int) (*tls.Config, error) 
 		for _, name := range l.Certificates {
 			made.secrets = append(made.secrets, b.secret(name))
 		}
+		if l.Clients != nil {
+			for _, name := range l.Clients.Roots {
+				made.secrets = append(made.secrets, b.secret(name))
+			}
+		}
 	}
 	if len(made.listeners) == 0 {
-		return nil, nil
+		return nil
+	}
+	for _, s := range g.SPIFFE {
+		made.secrets = append(made.secrets, b.secret(s.Bundle))
 	}
 	key := g.Name + ":" + strconv.Itoa(number)
-	if old := b.server.secure[key]; old != nil && slices.Equal(old.listeners, made.listeners) && slices.Equal(old.secrets, made.secrets) {
-		b.secure[key] = old
-		return old.config, nil
-	}
-	certificates, err := certificates(made.listeners, b.secret)
-	if err != nil {
-		return nil, err
-	}
-	made.config = &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: certificates.choose,
+	if old := b.server.secure[key]; old != nil && old.same(made) {
+		made = old
+	} else {
+		made.build(b.secret)
 	}
 	b.secure[key] = made
-	return made.config, nil
+	for _, err := range made.problems {
+		b.fail("gateway %s: port %d: %w", g.Name, number, err)
+	}
+	return made.serve
 }
 
-// byHostname are the certificates of a port's listeners, by the listeners' hostnames.
-type byHostname map[string][]*tls.Certificate
+// same reports whether two are made from the same. Resources of a plan are immutable: pointers tell.
+func (s *secured) same(other *secured) bool {
+	return slices.Equal(s.listeners, other.listeners) && slices.Equal(s.secrets, other.secrets) && slices.Equal(s.sources, other.sources)
+}
 
-func certificates(listeners []*plan.Listener, secret func(string) *plan.Secret) (byHostname, error) {
+func (s *secured) build(secret func(string) *plan.Secret) {
+	bundles, problems := identify.NewBundles(s.sources, secret)
+	s.problems = problems
 	all := byHostname{}
-	for _, l := range listeners {
+	for _, l := range s.listeners {
 		hostname := strings.ToLower(l.Hostname)
-		for _, name := range l.Certificates {
-			found := secret(name)
-			if found == nil {
-				return nil, fmt.Errorf("listener %s: %s is not there", l.Name, name)
-			}
-			pair, err := tls.X509KeyPair(found.Data["tls.crt"].Reveal(), found.Data["tls.key"].Reveal())
-			if err != nil {
-				return nil, fmt.Errorf("listener %s: %s: %w", l.Name, name, err)
-			}
-			all[hostname] = append(all[hostname], &pair)
+		if _, taken := all[hostname]; taken {
+			continue // match reports it
 		}
+		made, err := listenerConfig(l, len(s.sources) > 0, bundles.Roots(), secret)
+		if err != nil {
+			err = fmt.Errorf("listener %s: %w", l.Name, err)
+			s.problems = append(s.problems, err)
+		}
+		all[hostname] = &chosen{made, err}
 	}
-	return all, nil
+	s.serve = &accept.TLS{
+		Config: &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: all.choose},
+		Peer:   func(state *tls.ConnectionState) string { return bundles.SPIFFE(state, time.Now()) },
+	}
 }
 
-var errNoCertificate = errors.New("no listener takes the server name")
-
-// choose takes the certificates of the most specific listener for the server name: exact, then the longest wildcard,
-// then the listener without a hostname.
-func (b byHostname) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	list := b[name]
-	for rest := name; list == nil && rest != ""; {
-		_, rest, _ = strings.Cut(rest, ".")
-		list = b["*."+rest]
+// listenerConfig is the TLS of one listener.
+//
+// A client whose certificate only names it (SPIFFE) is asked for one and let in without: identify verifies it under the
+// bundle of its trust domain, which need not be among the listener's own roots.
+//
+// Each listener has ticket keys of its own, which crypto/tls makes and rotates: a session that was begun under another
+// listener, or under a setting that has changed since, is not resumed but begun anew, its certificate verified anew.
+func listenerConfig(l *plan.Listener, named bool, bundles []*x509.Certificate, secret func(string) *plan.Secret) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols}
+	for _, name := range l.Certificates {
+		pair, err := material.Pair(name, secret)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = append(c.Certificates, *pair)
 	}
-	if list == nil {
-		list = b[""]
+	if len(c.Certificates) == 0 {
+		return nil, errors.New("it has no certificate")
 	}
-	for _, c := range list {
-		if hello.SupportsCertificate(c) == nil {
-			return c, nil
+	var known []*x509.Certificate
+	if named {
+		c.ClientAuth, known = tls.RequestClientCert, bundles
+	}
+	if l.Clients != nil {
+		roots, err := material.Roots(l.Clients.Roots, secret)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("roots for client certificates: %w", err)
+		case len(roots) == 0: // crypto/tls would take the system's
+			return nil, errors.New("roots for client certificates: there are none")
+		case l.Clients.Insecure:
+			c.ClientAuth, known = tls.RequestClientCert, append(slices.Clone(bundles), roots...)
+		default:
+			c.ClientAuth, known = tls.RequireAndVerifyClientCert, roots
 		}
 	}
-	if len(list) > 0 {
-		return list[0], nil
+	if known != nil { // where nothing is verified, they tell clients which of their certificates to show
+		c.ClientCAs = x509.NewCertPool()
+		for _, root := range known {
+			c.ClientCAs.AddCert(root)
+		}
 	}
-	return nil, errNoCertificate
+	c.WrapSession, c.UnwrapSession = c.EncryptTicket, c.DecryptTicket
+	return c, nil
+}
+
+// byHostname are the listeners of a port, by hostname.
+type byHostname map[string]*chosen
+
+// chosen is a listener's TLS, or why it refuses every handshake.
+type chosen struct {
+	config *tls.Config
+	err    error
+}
+
+var errNoListener = errors.New("no listener takes the server name")
+
+// maxName bounds a server name (RFC 1035, section 2.3.4).
+const maxName = 253
+
+// choose takes the most specific listener for the server name, as match does: exact, then the longest wildcard, then the
+// listener without a hostname.
+func (b byHostname) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if len(name) > maxName {
+		return nil, errNoListener
+	}
+	found := b[name]
+	for rest := name; found == nil && rest != ""; {
+		_, rest, _ = strings.Cut(rest, ".")
+		found = b["*."+rest]
+	}
+	if found == nil {
+		found = b[""]
+	}
+	if found == nil {
+		return nil, errNoListener
+	}
+	return found.config, found.err
 }

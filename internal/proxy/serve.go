@@ -14,6 +14,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -91,7 +92,7 @@ func (j *journey) identify() *exchange.Refusal {
 		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
 	}
 	j.x.Gateway = j.port.gateway.plan.Name
-	j.x.Client = j.port.gateway.identity.Identify(j.x.Client.Address)
+	j.x.Client = j.port.gateway.identity.Identify(connection(j.peer), &j.x.Request.Header)
 	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })
 	return nil
 }
@@ -208,7 +209,7 @@ func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 	j := s.journey(c)
 	if p := s.table.Load().ports[j.peer.Socket]; p != nil {
 		j.x.Gateway = p.gateway.plan.Name
-		j.x.Client = p.gateway.identity.Identify(j.x.Client.Address)
+		j.x.Client = p.gateway.identity.Identify(connection(j.peer), nil)
 	}
 	refusal := exchange.Refuse(exchange.RequestTimeout, "the request's head took too long")
 	if peer != nil {
@@ -220,4 +221,9 @@ func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 	}
 	j.refuse(refusal)
 	j.end()
+}
+
+// connection is what identify asks of a client's connection.
+func connection(p *accept.Peer) identify.Connection {
+	return identify.Connection{Address: p.Address, SPIFFE: p.SPIFFE}
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/engine"
 	"github.com/ebbgate/ebbgate/internal/proxy/identify"
@@ -38,7 +38,7 @@ type port struct {
 	gateway *gateway
 	number  int
 	match   *match.Port
-	tls     *tls.Config // nil: plain text
+	tls     *accept.TLS // nil: plain text
 }
 
 type gateway struct {
@@ -140,7 +140,7 @@ func (b *builder) fail(format string, args ...any) {
 }
 
 func (b *builder) gateway(t *table, g *plan.Gateway) {
-	identity, err := identify.New(g.Identity, b.server.config.Kubernetes)
+	identity, err := identify.New(g, b.server.config.Kubernetes)
 	if err != nil {
 		b.fail("gateway %s: %w", g.Name, err)
 		return
@@ -160,12 +160,7 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 		built.rules[l.Name] = shared
 	}
 	for number := range numbers(g) {
-		config, err := b.listenerTLS(g, number)
-		if err != nil {
-			b.fail("gateway %s: port %d: %w", g.Name, number, err)
-			continue
-		}
-		p := &port{gateway: built, number: number, match: matches.Port(number), tls: config}
+		p := &port{gateway: built, number: number, match: matches.Port(number), tls: b.listenerTLS(g, number)}
 		for _, address := range bound(g) {
 			t.ports[net.JoinHostPort(address, strconv.Itoa(number))] = p
 		}

@@ -71,9 +71,10 @@ func (s *Selector) names(c *exchange.Client) bool {
 	return cluster && admits(s.Namespaces, c.Namespace) && admits(s.ServiceAccounts, c.ServiceAccount) && admits(s.SPIFFEIDs, c.SPIFFE)
 }
 
-// admits reports whether a list asks nothing, or holds the value or "*". What the client does not have is in no list.
+// admits reports whether a list asks nothing, or holds the value or "*". What the client does not have is in no list: a
+// SPIFFE id may name a client without a namespace.
 func admits(list []string, value string) bool {
-	return len(list) == 0 || value != "" && (contains(list, everybody) || contains(list, value))
+	return len(list) == 0 || value != "" && value != exchange.Unknown && (contains(list, everybody) || contains(list, value))
 }
 
 func contains(list []string, value string) bool {

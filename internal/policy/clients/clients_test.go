@@ -14,7 +14,8 @@ var (
 	loopback = exchange.Client{Namespace: "local", ServiceAccount: "local", Source: exchange.SourceLoopback}
 	batch    = exchange.Client{Namespace: "ai", ServiceAccount: "batch", Source: exchange.SourcePodAddress}
 	remote   = exchange.Client{Cluster: "edge", Namespace: "ai", ServiceAccount: "batch", Source: exchange.SourceToken}
-	proved   = exchange.Client{Namespace: "ai", ServiceAccount: "batch", SPIFFE: "spiffe://x/a", Source: exchange.SourceSPIFFE}
+	proved   = exchange.Client{Namespace: "ai", ServiceAccount: "batch", SPIFFE: "spiffe://x/ns/ai/sa/batch", Source: exchange.SourceSPIFFE}
+	homeless = exchange.Client{Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown, SPIFFE: "spiffe://x/a", Source: exchange.SourceSPIFFE}
 )
 
 func TestNames(t *testing.T) {
@@ -56,8 +57,17 @@ func TestNames(t *testing.T) {
 
 	f(batch, false, Selector{SPIFFEIDs: all})
 	f(proved, true, Selector{SPIFFEIDs: all})
-	f(proved, true, Selector{SPIFFEIDs: []string{"spiffe://x/a"}})
+	f(proved, true, Selector{SPIFFEIDs: []string{"spiffe://x/ns/ai/sa/batch"}})
 	f(proved, false, Selector{SPIFFEIDs: []string{"spiffe://x/"}})
+	f(proved, false, Selector{SPIFFEIDs: []string{"spiffe://x/ns/ai/sa/batch"}, Namespaces: []string{"web"}})
+	f(proved, true, Selector{Namespaces: all})
+	f(proved, true, Selector{Namespaces: []string{"ai"}, ServiceAccounts: []string{"batch"}})
+
+	f(homeless, true, Selector{SPIFFEIDs: []string{"spiffe://x/a"}})
+	f(homeless, true, Selector{SPIFFEIDs: all})
+	f(homeless, false, Selector{Namespaces: all})
+	f(homeless, false, Selector{Namespaces: []string{"unknown"}})
+	f(homeless, false, Selector{SPIFFEIDs: all, ServiceAccounts: all})
 }
 
 func TestNamesAllocates(t *testing.T) {

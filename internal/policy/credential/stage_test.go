@@ -179,6 +179,14 @@ func TestCandidate(t *testing.T) {
 	f(false, client("ai"), true, "*.example.com", exchange.CredentialUnavailable)
 }
 
+// A SPIFFE id may name a client without a namespace; a namespace of that word owns nothing of it.
+func TestNoNamespaceOwnsNothing(t *testing.T) {
+	c := exchange.Client{Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown, SPIFFE: "spiffe://x/a", Source: exchange.SourceSPIFFE}
+	if (&stage{}).own(&c, exchange.Unknown) {
+		t.Error("a client without a namespace is of one")
+	}
+}
+
 func TestResponse(t *testing.T) {
 	s := build(t, false, map[string]string{"username": "some-user", "password": "hunter2-hunter2"},
 		&Config{Type: "Basic", Basic: &Basic{reference("username"), reference("password")}})

@@ -35,13 +35,19 @@ const (
 
 // Handler answers what connections bring.
 type Handler interface {
-	// TLS is the configuration for a connection to a socket, or nil for plain text; ok is false where the socket serves
-	// nothing any more.
-	TLS(socket string) (config *tls.Config, ok bool)
+	// TLS is how a connection to a socket is secured, nil for plain text; ok is false where the socket serves nothing any
+	// more.
+	TLS(socket string) (t *TLS, ok bool)
 	// Serve answers the current exchange of c.
 	Serve(c Client)
 	// Broken answers a request that could not be read: peer is what it did wrong, or nil when its head took too long.
 	Broken(c Client, peer *http1.Error)
+}
+
+// TLS is how a socket's connections are secured.
+type TLS struct {
+	Config *tls.Config
+	Peer   func(*tls.ConnectionState) string // the verified SPIFFE id of a client that showed a certificate; empty: it has none
 }
 
 // Config is what a Set is made of.

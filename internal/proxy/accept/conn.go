@@ -92,8 +92,8 @@ func (c *Conn) ResumeReading() bool {
 	return c.ctx.Err() == nil // else it was the sweep that ended the read
 }
 
-func (c *Conn) handshake(config *tls.Config) bool {
-	t := tls.Server(c.wire, config)
+func (c *Conn) handshake(secured *TLS) bool {
+	t := tls.Server(c.wire, secured.Config)
 	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -103,6 +103,9 @@ func (c *Conn) handshake(config *tls.Config) bool {
 	state := t.ConnectionState()
 	c.net, c.Secure, c.SNI = t, true, strings.ToLower(state.ServerName)
 	c.h2 = state.NegotiatedProtocol == protocolH2
+	if len(state.PeerCertificates) > 0 {
+		c.SPIFFE = secured.Peer(&state)
+	}
 	return true
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/proxy/material"
 )
 
 // TLS is one effective TLS setting: whom to trust, which names to demand, how to present ourselves.
@@ -61,7 +62,7 @@ func NewTLS(t *plan.TLS, secret func(name string) *plan.Secret) (*TLS, error) {
 			return nil, fmt.Errorf("build TLS setting: subject alternative name of type %q, value %q", san.Type, san.Value)
 		}
 	}
-	roots, err := readRoots(t, secret)
+	roots, err := material.Roots(t.Roots, secret)
 	if err != nil {
 		return nil, fmt.Errorf("build TLS setting: %w", err)
 	}
@@ -69,7 +70,7 @@ func NewTLS(t *plan.TLS, secret func(name string) *plan.Secret) (*TLS, error) {
 		return nil, fmt.Errorf("build TLS setting: %w", err)
 	}
 	if t.ClientCertificate != "" {
-		if s.client, err = readPair(t.ClientCertificate, secret); err != nil {
+		if s.client, err = material.Pair(t.ClientCertificate, secret); err != nil {
 			return nil, fmt.Errorf("build TLS setting: %w", err)
 		}
 	}

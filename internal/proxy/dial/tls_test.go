@@ -213,7 +213,7 @@ func TestMaterialErrorsNameTheObject(t *testing.T) {
 	authority.object("Secret/a/text", "ca.crt", []byte(secretText))
 	authority.object("Secret/a/key", "ca.crt", []byte("-----BEGIN "+secretText+"-----\n"+secretText+"\n-----END "+secretText+"-----\n"))
 	authority.object("Secret/a/half", "ca.crt", append(authority.PEM(), "-----BEGIN CERTIFICATE-----\n!!\n"...))
-	authority.object("Secret/a/long", "ca.crt", append(authority.PEM(), make([]byte, maxBundle)...))
+	authority.object("Secret/a/long", "ca.crt", append(authority.PEM(), make([]byte, 1<<20)...))
 	authority.object("Secret/a/bad", "tls.crt", chain, "tls.key", []byte("-----BEGIN "+secretText+"-----\nAAAA\n-----END "+secretText+"-----\n"))
 	authority.object("Secret/a/keyless", "tls.crt", chain)
 	f := func(name string, s plan.TLS) {

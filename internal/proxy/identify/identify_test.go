@@ -4,24 +4,31 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
+func made(t testing.TB, g *plan.Gateway, kubernetes bool) *Identifier {
+	t.Helper()
+	id, err := New(g, kubernetes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 func TestIdentify(t *testing.T) {
-	sources := []plan.StaticSource{
+	g := &plan.Gateway{Identity: []plan.StaticSource{
 		{CIDR: "10.0.0.0/8", Namespace: "wide", ServiceAccount: "a"},
 		{CIDR: "10.1.0.0/16", Namespace: "narrow", ServiceAccount: "b"},
 		{CIDR: "10.2.0.0/16", Namespace: "one", ServiceAccount: "c"},
 		{CIDR: "10.2.0.0/16", Namespace: "other", ServiceAccount: "c"},
-	}
+	}}
 	f := func(kubernetes bool, address, want string) {
 		t.Helper()
-		id, err := New(sources, kubernetes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := id.Identify(netip.AddrPortFrom(netip.MustParseAddr(address), 1234))
-		if client.String() != want || client.Known() == (want == "unknown/unknown") {
+		at := Connection{Address: netip.AddrPortFrom(netip.MustParseAddr(address), 1234)}
+		client := made(t, g, kubernetes).Identify(at, &exchange.Header{})
+		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.Address != at.Address {
 			t.Errorf("%s is %s (known: %t), want %s", address, client, client.Known(), want)
 		}
 	}
@@ -33,7 +40,111 @@ func TestIdentify(t *testing.T) {
 	f(false, "127.0.0.1", "local/local")
 	f(false, "::1", "local/local")
 	f(true, "127.0.0.1", "unknown/unknown")
-	if _, err := New([]plan.StaticSource{{CIDR: "nonsense"}}, false); err == nil {
-		t.Error("a CIDR that is none passed")
+}
+
+func TestNewRefuses(t *testing.T) {
+	f := func(g plan.Gateway) {
+		t.Helper()
+		if _, err := New(&g, false); err == nil {
+			t.Errorf("%+v passed", g)
+		}
+	}
+	f(plan.Gateway{Identity: []plan.StaticSource{{CIDR: "nonsense"}}})
+	f(plan.Gateway{SPIFFE: []plan.SPIFFESource{{TrustDomain: "Upper.Case"}}})
+	f(plan.Gateway{SPIFFE: []plan.SPIFFESource{{}}})
+	f(plan.Gateway{Peers: []plan.Peer{{SPIFFE: "spiffe://edge"}}})
+	f(plan.Gateway{Peers: []plan.Peer{{SPIFFE: "https://edge/a"}}})
+}
+
+// mesh knows two trust domains, a range that agrees with one workload, one that does not, and two peers.
+func mesh() *plan.Gateway {
+	return &plan.Gateway{
+		Identity: []plan.StaticSource{
+			{CIDR: "10.1.0.0/16", Namespace: "ai", ServiceAccount: "batch"},
+			{CIDR: "10.2.0.0/16", Namespace: "legacy", ServiceAccount: "job"},
+			{CIDR: "2001:db8::/32", Namespace: "ai", ServiceAccount: "six"},
+			{CIDR: "10.3.0.0/16", Namespace: "one", ServiceAccount: "c"},
+			{CIDR: "10.3.0.0/16", Namespace: "other", ServiceAccount: "c"},
+		},
+		SPIFFE: []plan.SPIFFESource{{TrustDomain: "cluster.local"}, {TrustDomain: "edge"}},
+		Peers: []plan.Peer{
+			{SPIFFE: "spiffe://edge/ns/egress/sa/ebbgate", Cluster: "edge", Namespaces: []string{"ai"}},
+			{SPIFFE: "spiffe://edge/proxy", Cluster: "far", Namespaces: []string{"*"}},
+			{SPIFFE: "spiffe://edge/mute"},
+			{SPIFFE: "spiffe://gone/proxy", Cluster: "far", Namespaces: []string{"*"}},
+		},
+	}
+}
+
+func TestSPIFFENamesTheClient(t *testing.T) {
+	f := func(spiffe, address, want string, source exchange.Source) {
+		t.Helper()
+		client := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort(address), spiffe}, &exchange.Header{})
+		id := ""
+		if source == exchange.SourceSPIFFE {
+			id = spiffe
+		}
+		if client.String() != want || client.Source != source || client.SPIFFE != id {
+			t.Errorf("%s at %s is %s %q by %s, want %s by %s", spiffe, address, client, client.SPIFFE, client.Source, want, source)
+		}
+	}
+	f("spiffe://cluster.local/ns/ai/sa/batch", "192.0.2.1:1", "ai/batch", exchange.SourceSPIFFE)
+	f("spiffe://cluster.local/ns/ai/sa/batch", "127.0.0.1:1", "ai/batch", exchange.SourceSPIFFE) // the fallback disagrees with nobody
+	f("spiffe://cluster.local/ns/ai/sa/batch", "10.1.0.1:1", "ai/batch", exchange.SourceSPIFFE)
+	f("spiffe://cluster.local/ns/ai/sa/batch", "10.2.0.1:1", "unknown/unknown", exchange.SourceNone)
+	f("spiffe://cluster.local/ns/ai/sa/other", "10.1.0.1:1", "unknown/unknown", exchange.SourceNone)
+	f("spiffe://cluster.local/ns/one/sa/c", "10.3.0.1:1", "unknown/unknown", exchange.SourceNone)
+	f("spiffe://cluster.local/payments/web", "10.2.0.1:1", "unknown/unknown", exchange.SourceSPIFFE)
+	f("spiffe://cluster.local/ns/ai/sa/batch/x", "192.0.2.1:1", "unknown/unknown", exchange.SourceSPIFFE)
+	f("spiffe://cluster.local/ns/ai", "192.0.2.1:1", "unknown/unknown", exchange.SourceSPIFFE)
+	f("spiffe://gone/ns/ai/sa/batch", "192.0.2.1:1", "unknown/unknown", exchange.SourceNone) // no trust domain of ours any more
+	f("spiffe://gone/ns/ai/sa/batch", "10.2.0.1:1", "legacy/job", exchange.SourceStatic)
+	f("spiffe://edge/ns/egress/sa/ebbgate", "192.0.2.1:1", "edge/egress/ebbgate", exchange.SourceSPIFFE) // a peer for itself
+	f("spiffe://edge/ns/egress/sa/ebbgate", "10.2.0.1:1", "unknown/unknown", exchange.SourceNone)
+}
+
+func TestPeersSpeakForTheirClients(t *testing.T) {
+	f := func(spiffe, want string, fields ...string) {
+		t.Helper()
+		var h exchange.Header
+		for i := 0; i < len(fields); i += 2 {
+			h.Add(fields[i], fields[i+1])
+		}
+		client := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("10.2.0.9:1"), spiffe}, &h)
+		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.Address.Port() != 1 {
+			t.Errorf("%s, %v: %s (known: %t), want %s", spiffe, fields, client, client.Known(), want)
+		}
+	}
+	const own, any, mute = "spiffe://edge/ns/egress/sa/ebbgate", "spiffe://edge/proxy", "spiffe://edge/mute"
+	f(own, "edge/ai/batch", "Forwarded", "for=10.1.0.1")
+	f(own, "edge/ai/batch", "forwarded", "for=10.2.0.1, for=10.1.0.1")
+	f(own, "edge/ai/batch", "Forwarded", "for=10.2.0.1", "Forwarded", "for=10.1.0.1")
+	f(own, "edge/ai/six", "Forwarded", `for="[2001:db8::7]:443"`)
+	f(own, "unknown/unknown", "Forwarded", "for=10.2.0.1") // not a namespace that it may speak for
+	f(own, "unknown/unknown", "Forwarded", "for=10.1.0.1, for=10.2.0.1")
+	f(own, "unknown/unknown", "Forwarded", "for=10.3.0.1")
+	f(own, "unknown/unknown", "Forwarded", "for=127.0.0.1") // its loopback is not ours
+	f(own, "unknown/unknown", "Forwarded", "for=unknown")
+	f(own, "unknown/unknown", "Forwarded", "for=")
+	f(own, "unknown/unknown", "Forwarded", "")
+	f(any, "far/legacy/job", "Forwarded", "for=10.2.0.1")
+	f(mute, "unknown/unknown", "Forwarded", "for=10.1.0.1")
+
+	f(any, "far/unknown/unknown", "X-Forwarded-For", "10.1.0.1") // itself, by an id without a namespace
+	f("spiffe://gone/proxy", "legacy/job", "Forwarded", "for=10.1.0.1")
+	f("spiffe://edge/ns/x/sa/y", "unknown/unknown", "X-Real-IP", "10.1.0.1", "Ebbgate-Hop", "x")
+	f("", "legacy/job", "Forwarded", "for=10.1.0.1", "X-Forwarded-For", "10.1.0.1")
+	f("spiffe://cluster.local/ns/legacy/sa/job", "legacy/job", "Forwarded", "for=10.1.0.1")
+}
+
+func TestIdentifyAllocates(t *testing.T) {
+	id := made(t, mesh(), false)
+	var h exchange.Header
+	h.Add("Forwarded", `for=10.2.0.1, for="[2001:db8::1]:80";proto=https`)
+	for _, spiffe := range []string{"", "spiffe://cluster.local/ns/ai/sa/batch", "spiffe://edge/proxy"} {
+		at := Connection{netip.MustParseAddrPort("10.1.0.1:1"), spiffe}
+		if n := testing.AllocsPerRun(100, func() { id.Identify(at, &h) }); n != 0 {
+			t.Errorf("%q: %v allocations", spiffe, n)
+		}
 	}
 }

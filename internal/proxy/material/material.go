@@ -1,4 +1,7 @@
-package dial
+// Package material reads what TLS is made of out of the plan's Secrets and ConfigMaps: bundles of roots, and certificates
+// with their keys. It trusts and verifies nothing. Its errors name the object and never quote from it. proxy, dial and
+// identify call it while they build a table.
+package material
 
 import (
 	"bytes"
@@ -16,10 +19,11 @@ const (
 	maxRoots  = 1024    // certificates of one bundle
 )
 
-// readRoots are the certificates of every object that the setting names.
-func readRoots(t *plan.TLS, secret func(name string) *plan.Secret) ([]*x509.Certificate, error) {
+// Roots are the certificates of every ca.crt of the objects named. Of no objects they are none: whoever builds a pool of
+// them sees to it that none is not taken for the system's roots.
+func Roots(names []string, secret func(name string) *plan.Secret) ([]*x509.Certificate, error) {
 	var roots []*x509.Certificate
-	for _, name := range t.Roots {
+	for _, name := range names {
 		bundle, err := read(name, "ca.crt", secret)
 		if err != nil {
 			return nil, err
@@ -78,9 +82,9 @@ func parseBundle(bundle []byte) ([]*x509.Certificate, error) {
 	return list, nil
 }
 
-// readPair is the certificate and key of a kubernetes.io/tls Secret. The library's error is left out: it quotes from its
+// Pair is the certificate and key of a kubernetes.io/tls Secret. The library's error is left out: it quotes from its
 // input, which is a key.
-func readPair(name string, secret func(name string) *plan.Secret) (*tls.Certificate, error) {
+func Pair(name string, secret func(name string) *plan.Secret) (*tls.Certificate, error) {
 	chain, err := read(name, "tls.crt", secret)
 	if err != nil {
 		return nil, err
