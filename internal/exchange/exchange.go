@@ -105,6 +105,7 @@ type Attempt struct {
 	Address    netip.AddrPort // address dialled; invalid where none was reached
 	Reused     bool           // on a pooled connection
 	Status     int            // of the answer; 0 where there was none
+	Class      string         // what it proves, where it failed or its answer may be asked for again: Unsent, Rejected …
 	Reason     Reason         // why it failed; empty where it did not
 	Detail     string         // the failure in words, for the log alone: it may name internal addresses
 	Written    int64          // request bytes handed to the connection: under TLS; in HTTP/2 those of its stream
@@ -130,6 +131,7 @@ type Exchange struct {
 	Backend  string // kind/namespace/name of the last attempt's
 
 	Attempts []Attempt
+	Mirrored bool      // a copy for a RequestMirror filter: its client sees nothing of it
 	Refusal  *Refusal  // nil unless we answered ourselves
 	Reported []Refusal // what policies in mode Report would have refused
 

@@ -37,6 +37,9 @@ func appendAccess(b []byte, x *exchange.Exchange) []byte {
 		b = appendField(b, `,"field":`, r.Field, maxName)
 		b = appendField(b, `,"detail":`, r.Log, maxDetail)
 	}
+	if x.Mirrored {
+		b = append(b, `,"mirrored":true`...)
+	}
 	b = appendReported(b, x.Reported)
 	b = appendAttempts(b, x.Attempts)
 	b = appendNumber(b, `,"bytes_in":`, x.BytesIn)
@@ -99,6 +102,7 @@ func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
 		}
 		b = strconv.AppendBool(append(b, `,"reused":`...), a.Reused)
 		b = appendNumber(b, `,"status":`, int64(a.Status))
+		b = appendField(b, `,"class":`, a.Class, maxShort)
 		b = appendField(b, `,"reason":`, string(a.Reason), maxShort)
 		b = appendField(b, `,"detail":`, a.Detail, maxDetail)
 		b = appendNumber(b, `,"written":`, a.Written)

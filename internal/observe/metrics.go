@@ -14,6 +14,8 @@ type metrics struct {
 	traffic           *traffic
 	applied, rejected prometheus.Counter
 	rules             prometheus.Gauge
+
+	mirrored, unmirrored, dropped prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, maxSeries int, version string, connections func() int64) (*metrics, error) {
@@ -23,7 +25,11 @@ func newMetrics(r prometheus.Registerer, maxSeries int, version string, connecti
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ebbgate_build_info", Help: "1; the version is a label.",
 	}, []string{"version"})
+	mirrors := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ebbgate_mirrors_total", Help: "Copies of requests for RequestMirror filters: answered, failed, or dropped unsent.",
+	}, []string{"result"})
 	m := &metrics{
+		mirrored: mirrors.WithLabelValues("answered"), unmirrored: mirrors.WithLabelValues("failed"), dropped: mirrors.WithLabelValues("dropped"),
 		traffic:  newTraffic(maxSeries),
 		applied:  reloads.WithLabelValues("applied"),
 		rejected: reloads.WithLabelValues("rejected"),
@@ -33,7 +39,7 @@ func newMetrics(r prometheus.Registerer, maxSeries int, version string, connecti
 	}
 	build.WithLabelValues(labelValue(version)).Set(1)
 	all := []prometheus.Collector{
-		m.traffic, m.rules, reloads, build,
+		m.traffic, m.rules, reloads, build, mirrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
 	if connections != nil {
@@ -56,8 +62,28 @@ func droppedCounter(s *stream) prometheus.Collector {
 	}, func() float64 { return float64(s.dropped.Load()) })
 }
 
+// mirror counts a copy: its attempts are the backend's, but it is no request of a client's.
+func (m *metrics) mirror(x *exchange.Exchange) {
+	switch {
+	case len(x.Attempts) == 0:
+		m.dropped.Inc()
+		return
+	case x.Refusal != nil:
+		m.unmirrored.Inc()
+	default:
+		m.mirrored.Inc()
+	}
+	for i := range x.Attempts {
+		m.traffic.table.count(&m.series(x, x.Attempts[i].Backend).attempts, variant{reason: x.Attempts[i].Reason})
+	}
+}
+
 // count counts an exchange that is over.
 func (m *metrics) count(x *exchange.Exchange) {
+	if x.Mirrored {
+		m.mirror(x)
+		return
+	}
 	t := m.traffic.table
 	s := m.series(x, x.Backend)
 	var reason exchange.Reason

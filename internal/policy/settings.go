@@ -40,6 +40,22 @@ const (
 	GatewayError                   // any other 5xx
 )
 
+func (c Class) String() string {
+	switch c {
+	case Unsent:
+		return "Unsent"
+	case Rejected:
+		return "Rejected"
+	case Reset:
+		return "Reset"
+	case TimedOut:
+		return "Timeout"
+	case GatewayError:
+		return "GatewayError"
+	}
+	return ""
+}
+
 // Retry says when a request is sent again (API: EgressPolicy.retry, GEP-1731, GEP-3388).
 type Retry struct {
 	Attempts     int // beyond the first

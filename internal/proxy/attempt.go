@@ -22,7 +22,7 @@ const rejectedTimeout = time.Second
 // pick draws a backend by weight among those that policy does not veto.
 func (j *journey) pick(ctx context.Context) (*candidate, *exchange.Refusal) {
 	var vetoed, broken *exchange.Refusal
-	i := pick.Draw(j.rule.weights, func(i int) bool {
+	take := func(i int) bool {
 		c := j.rule.candidates[i]
 		if c.fault != nil {
 			broken = c.fault // keeps its weight and answers for itself
@@ -34,7 +34,11 @@ func (j *journey) pick(ctx context.Context) (*candidate, *exchange.Refusal) {
 			vetoed = refusal
 		}
 		return refusal == nil
-	})
+	}
+	i := j.remembered()
+	if i < 0 || !take(i) {
+		i = pick.Draw(j.rule.weights, take)
+	}
 	if i >= 0 {
 		j.tried = append(j.tried, i)
 	}
@@ -90,6 +94,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		return refusal
 	}
 	j.keepBody()
+	j.mirror()
 	c.budget.request()
 	for {
 		j.x.Backend = c.backend.Name
@@ -103,6 +108,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		if refusal != nil {
 			a.Reason, a.Detail = refusal.Reason, refusal.Log
 		}
+		a.Class = j.outcome.class.String()
 		next := j.again(ctx, c, a)
 		switch {
 		case next == nil && refusal == nil && !j.outcome.final:
@@ -126,7 +132,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 // limit is the time that the attempt may take, where the route bounds it apart from the whole (GEP-1742).
 func (j *journey) limit(c *candidate) time.Duration {
 	if whole := stated(j.rule.plan.Timeouts.Request, c.chain.Settings.Timeouts.Request); whole != j.rule.timeout {
-		j.watch.Limit(max(whole-time.Since(j.x.Start), min(whole, time.Nanosecond)))
+		j.limitWhole(max(whole-time.Since(j.x.Start), min(whole, time.Nanosecond)))
 	}
 	return max(j.rule.plan.Timeouts.BackendRequest, 0)
 }
@@ -198,6 +204,9 @@ func (j *journey) view(c *candidate, a *exchange.Attempt) {
 			a.Header.Add(f.Name, f.Value)
 		}
 	}
+	if c.persistence != nil {
+		c.persistence.Strip(&a.Header)
+	}
 	for _, m := range j.rule.filters.request {
 		match.ApplyRequestHeaders(&a.Header, m)
 	}
@@ -233,7 +242,9 @@ func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt, l
 	target, err := c.target.Host(j.judged.Hostname)
 	if err == nil {
 		r := &j.x.Request
-		j.up, err = j.server.dialer.Get(ctx, target, dial.Want{HTTP2: r.Version == exchange.HTTP2, Switch: r.Upgrade != ""})
+		j.up, err = j.server.dialer.Get(ctx, target, dial.Want{
+			HTTP2: r.Version == exchange.HTTP2, Switch: r.Upgrade != "", Endpoint: j.endpoint(c),
+		})
 	}
 	if c.chain.Reports() {
 		j.x.Reported = exchange.NotesOf(ctx).Take(j.x.Reported)
@@ -259,6 +270,10 @@ func (j *journey) respond(c *candidate) {
 	}
 	for _, m := range c.filters.response {
 		match.ApplyResponseHeaders(h, m)
+	}
+	j.remember(c, h)
+	if j.rule.cors != nil {
+		j.rule.cors.Mark(&j.x.Request, h)
 	}
 	h.Set(requestIDField, j.x.ID)
 }

@@ -45,7 +45,9 @@ type Server struct {
 	engine   *engine.Engine
 	resolver *resolve.Resolver
 	dialer   *dial.Dialer
-	stop     context.CancelFunc // of what runs beside the requests
+	ctx      context.Context    //nolint:containedctx // of what runs beside the requests
+	stop     context.CancelFunc // ends ctx
+	mirrors  atomic.Int64       // requests being mirrored
 	running  sync.WaitGroup
 	sweeper  *watch.Sweeper
 	sockets  *accept.Set
@@ -69,7 +71,7 @@ func New(c Config) (*Server, error) {
 	s.sockets = accept.New(accept.Config{Handler: s, Sweeper: s.sweeper, Limits: c.Limits, Logger: c.Logger})
 	s.table.Store(&table{})
 	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
+	s.ctx, s.stop = ctx, cancel
 	s.running.Go(func() { s.dialer.Run(ctx) })
 	return s, nil
 }

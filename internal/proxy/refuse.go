@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -59,6 +58,9 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 	res.Header.Set(requestIDField, x.ID)
 	body := j.render(res, refusal)
 	res.Length = int64(len(body))
+	if j.rule != nil && j.rule.cors != nil {
+		j.rule.cors.Mark(&j.x.Request, &res.Header)
+	}
 	j.discard()
 	if j.watch.Cause() == watch.None {
 		j.watch.Arm(watch.StreamIdleTimeout, answerTimeout)
@@ -70,11 +72,11 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 
 // render writes the body and its type. gRPC clients get their status code in the head (gRPC over HTTP/2: Trailers-Only).
 func (j *journey) render(res *exchange.Response, refusal *exchange.Refusal) []byte {
-	if strings.HasPrefix(j.x.Request.Header.Get("Content-Type"), "application/grpc") {
+	if isGRPC(&j.x.Request) {
 		res.Status, res.Phrase = http.StatusOK, "OK"
 		res.Header.Set("Content-Type", "application/grpc")
-		res.Header.Set("Grpc-Status", strconv.Itoa(grpcCode(refusal.Code())))
-		res.Header.Set("Grpc-Message", percent(refusal.Detail))
+		res.Header.Set("Grpc-Status", strconv.Itoa(grpcCode(refusal)))
+		res.Header.Set("Grpc-Message", grpcMessage(refusal.Detail))
 		return nil
 	}
 	res.Header.Set("Content-Type", "application/problem+json")
@@ -88,38 +90,6 @@ func (j *journey) render(res *exchange.Response, refusal *exchange.Refusal) []by
 		return nil // strings and numbers always marshal
 	}
 	return append(body, '\n')
-}
-
-// grpcCode is the status code of an HTTP status, as gRPC's HTTP mapping has it, and UNIMPLEMENTED for 404.
-func grpcCode(status int) int {
-	switch status {
-	case http.StatusBadRequest, http.StatusInternalServerError:
-		return 13 // INTERNAL
-	case http.StatusUnauthorized:
-		return 16 // UNAUTHENTICATED
-	case http.StatusForbidden:
-		return 7 // PERMISSION_DENIED
-	case http.StatusNotFound:
-		return 12 // UNIMPLEMENTED
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable:
-		return 14 // UNAVAILABLE
-	case http.StatusGatewayTimeout:
-		return 4 // DEADLINE_EXCEEDED
-	}
-	return 2 // UNKNOWN
-}
-
-// percent is gRPC's encoding of a message: printable ASCII but "%" as it is.
-func percent(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
-			b.WriteByte(c)
-		} else {
-			b.WriteString("%" + strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
-		}
-	}
-	return b.String()
 }
 
 // discard drops a request body that nobody will read: what of it has come already in no time, else with the connection.

@@ -16,6 +16,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
+	"github.com/ebbgate/ebbgate/internal/proxy/session"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
@@ -37,9 +38,13 @@ type journey struct {
 	hold    *[]byte // room of a held body, from holds
 	kept    *replay // of a body that streams
 	outcome outcome
-	tried   []int // indexes of the rule's candidates that were asked
-	repeats int
-	stale   int
+	token   session.Token
+
+	preflight bool      // of CORS: the answer's fields are there
+	mirrors   []*mirror // to be sent once the body has been read
+	tried     []int     // indexes of the rule's candidates that were asked
+	repeats   int
+	stale     int
 }
 
 // Serve implements accept.Handler: one request through all steps.
@@ -63,7 +68,10 @@ func (j *journey) steps(ctx context.Context) *exchange.Refusal {
 	if refusal := j.judge(ctx); refusal != nil {
 		return refusal
 	}
-	if j.rule.redirect != nil {
+	switch {
+	case j.preflight:
+		return j.reply(http.StatusNoContent)
+	case j.rule.redirect != nil:
 		return j.redirect()
 	}
 	picked, refusal := j.pick(ctx)
@@ -80,7 +88,7 @@ func (s *Server) journey(c accept.Client) *journey {
 		j = new(journey)
 		common.Served = j
 	}
-	*j = journey{server: s, conn: c, peer: &common.Peer, watch: common.Watch, x: &common.X, tried: j.tried[:0]}
+	*j = journey{server: s, conn: c, peer: &common.Peer, watch: common.Watch, x: &common.X, tried: j.tried[:0], mirrors: j.mirrors[:0]}
 	return j
 }
 
@@ -123,8 +131,9 @@ func (j *journey) match() *exchange.Refusal {
 
 // judge is what can be decided before a backend is picked.
 func (j *journey) judge(ctx context.Context) *exchange.Refusal {
-	j.watch.Limit(j.rule.timeout)
-	if local := j.port.gateway.plan.Local || j.x.Client.Source == exchange.SourceLoopback; local && crossOrigin(&j.x.Request.Header) {
+	j.limitWhole(j.rule.timeout)
+	local := j.port.gateway.plan.Local || j.x.Client.Source == exchange.SourceLoopback
+	if local && crossOrigin(&j.x.Request.Header) && (j.rule.cors == nil || !j.rule.cors.Allows(&j.x.Request)) {
 		return exchange.Refuse(exchange.CrossOriginDenied, "this gateway serves no requests that a web page made")
 	}
 	if j.rule.fault != nil {
@@ -132,6 +141,10 @@ func (j *journey) judge(ctx context.Context) *exchange.Refusal {
 	}
 	if refusal := j.rule.chain.Request(ctx, j.x); refusal != nil {
 		return refusal
+	}
+	if j.rule.cors != nil && j.rule.cors.Preflight(&j.x.Request, &j.x.Response.Header) {
+		j.preflight = true
+		return nil
 	}
 	if need, whole := j.rule.chain.BodyNeed(); need > 0 || whole {
 		return j.judgeBody(ctx, need, whole)
@@ -171,9 +184,21 @@ func (j *journey) redirect() *exchange.Refusal {
 	if j.peer.Secure {
 		scheme = "https"
 	}
+	h := &j.x.Response.Header
+	h.Set("Location", match.Location(&j.x.Request, scheme, j.port.number, j.rule.redirect, j.found.Prefix))
+	for _, m := range j.rule.filters.response {
+		match.ApplyResponseHeaders(h, m)
+	}
+	if j.rule.cors != nil {
+		j.rule.cors.Mark(&j.x.Request, h)
+	}
+	return j.reply(j.rule.redirect.Status)
+}
+
+// reply is an answer of our own that is no refusal, without a body.
+func (j *journey) reply(status int) *exchange.Refusal {
 	res := &j.x.Response
-	res.Status, res.Length = j.rule.redirect.Status, 0
-	res.Header.Set("Location", match.Location(&j.x.Request, scheme, j.port.number, j.rule.redirect, j.found.Prefix))
+	res.Status, res.Phrase, res.Length = status, http.StatusText(status), 0
 	res.Header.Set(requestIDField, j.x.ID)
 	j.discard()
 	j.watch.Arm(watch.StreamIdleTimeout, answerTimeout)
@@ -181,6 +206,14 @@ func (j *journey) redirect() *exchange.Refusal {
 		j.x.Aborted = "client"
 	}
 	return nil
+}
+
+// limitWhole bounds the whole exchange: by d, and by what a gRPC client says of its call.
+func (j *journey) limitWhole(d time.Duration) {
+	if own := grpcTimeout(&j.x.Request); own > 0 && (d == 0 || own < d) {
+		d = own
+	}
+	j.watch.Limit(d)
 }
 
 // end is the last step, always and once.
@@ -193,6 +226,9 @@ func (j *journey) end() {
 	j.server.config.Observer.End(x)
 	j.watch.End()
 	j.release() // after the logs: the answer's strings are the upstream connection's
+	if len(j.mirrors) > 0 {
+		j.mirrorLate()
+	}
 	if j.kept != nil {
 		j.kept.forget()
 	}

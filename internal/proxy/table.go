@@ -13,6 +13,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/cors"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/engine"
 	"github.com/ebbgate/ebbgate/internal/proxy/identify"
@@ -56,6 +57,8 @@ type rule struct {
 	fault      *exchange.Refusal
 	redirect   *plan.Redirect
 	rewrite    *plan.Rewrite
+	cors       *cors.CORS
+	mirrors    []mirror
 	filters    filters
 	weights    []int
 	candidates []*candidate
@@ -67,16 +70,18 @@ type filters struct{ request, response []*plan.HeaderModifier }
 
 // candidate is a backend of a rule ready to be dialled.
 type candidate struct {
-	backend   *plan.Backend
-	fault     *exchange.Refusal
-	chain     *engine.Chain
-	filters   filters
-	target    *dial.Target
-	budget    *budget
-	service   bool   // a Service of the cluster
-	authority string // Host sent; empty: the client's
-	nameless  string // Host sent where the client (HTTP/1.0) named none
-	wildcard  bool
+	backend *plan.Backend
+	fault   *exchange.Refusal
+	chain   *engine.Chain
+	filters filters
+	target  *dial.Target
+
+	persistence *persistence
+	budget      *budget
+	service     bool   // a Service of the cluster
+	authority   string // Host sent; empty: the client's
+	nameless    string // Host sent where the client (HTTP/1.0) named none
+	wildcard    bool
 }
 
 // builder makes one table.
@@ -218,11 +223,15 @@ func (b *builder) rule(g *plan.Gateway, listener string, r *plan.Rule) *rule {
 		if f.Rewrite != nil {
 			built.rewrite = f.Rewrite
 		}
+		if f.CORS != nil {
+			built.cors = cors.New(f.CORS)
+		}
 	}
+	built.mirrors = b.mirrors(scope, r)
 	for _, ref := range r.Backends {
 		scope.Backend = ref.Backend
 		built.weights = append(built.weights, ref.Weight)
-		built.candidates = append(built.candidates, b.candidate(scope, &ref))
+		built.candidates = append(built.candidates, b.candidate(scope, r, &ref))
 	}
 	return built
 }
@@ -247,7 +256,7 @@ func modifiers(list []plan.Filter) (f filters) {
 	return f
 }
 
-func (b *builder) candidate(scope engine.Scope, ref *plan.RuleBackend) *candidate {
+func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBackend) *candidate {
 	backend := b.backends[ref.Backend]
 	switch {
 	case ref.Fault != nil:
@@ -256,6 +265,7 @@ func (b *builder) candidate(scope engine.Scope, ref *plan.RuleBackend) *candidat
 		return &candidate{fault: exchange.Refuse(exchange.BackendInvalid, "the backend "+ref.Backend+" is not there")}
 	}
 	c := &candidate{backend: backend, chain: b.chains.Chain(scope), filters: modifiers(ref.Filters), service: backend.Origin == plan.Endpoints}
+	c.persistence = persistent(r, backend.Name, c.chain.Settings.Session)
 	c.budget = b.budget(scope.Gateway, backend.Name, c.chain.Settings.Retry.Budget)
 	c.wildcard = strings.HasPrefix(backend.Hostname, "*.")
 	if !c.wildcard {

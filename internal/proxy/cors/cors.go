@@ -89,6 +89,12 @@ func (c *CORS) Preflight(req *exchange.Request, res *exchange.Header) bool {
 	return true
 }
 
+// Allows reports whether pages of the request's origin may see its answer.
+func (c *CORS) Allows(req *exchange.Request) bool {
+	asking, ok := only(&req.Header, origin)
+	return ok && c.allows(asking)
+}
+
 // Mark puts the filter's fields into the answer to a request that is no preflight, in the place of the destination's own.
 // The strings may be the request's.
 func (c *CORS) Mark(req *exchange.Request, res *exchange.Header) {

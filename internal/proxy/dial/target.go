@@ -100,6 +100,9 @@ func (t *Target) setAddresses() error {
 	return nil
 }
 
+// Endpoints are the addresses of a backend that is not resolved. The list must not be changed.
+func (t *Target) Endpoints() []netip.AddrPort { return t.fixed }
+
 // serverName is the name presented and verified.
 func (t *Target) serverName() string {
 	switch {

@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+)
+
+// The status codes of gRPC that refusals are told by.
+const (
+	grpcUnknown           = 2
+	grpcDeadlineExceeded  = 4
+	grpcPermissionDenied  = 7
+	grpcResourceExhausted = 8
+	grpcUnimplemented     = 12
+	grpcInternal          = 13
+	grpcUnavailable       = 14
+	grpcUnauthenticated   = 16
+)
+
+// isGRPC reports whether the client speaks gRPC. gRPC-Web is left alone: it is HTTP to a proxy.
+func isGRPC(r *exchange.Request) bool {
+	kind := r.Header.Get("Content-Type")
+	rest, ok := strings.CutPrefix(kind, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// grpcCode is the status code of a refusal, as gRPC's HTTP mapping has it for most. UNIMPLEMENTED is for what no rule
+// takes, UNAVAILABLE for backends that cannot be used (GRPCRouteRule.backendRefs).
+func grpcCode(refusal *exchange.Refusal) int {
+	if refusal.Reason == exchange.BackendInvalid || refusal.Reason == exchange.NoBackend {
+		return grpcUnavailable
+	}
+	switch refusal.Code() {
+	case http.StatusBadRequest, http.StatusInternalServerError:
+		return grpcInternal
+	case http.StatusUnauthorized:
+		return grpcUnauthenticated
+	case http.StatusForbidden:
+		return grpcPermissionDenied
+	case http.StatusNotFound:
+		return grpcUnimplemented
+	case http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge:
+		return grpcResourceExhausted
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable:
+		return grpcUnavailable
+	case http.StatusGatewayTimeout:
+		return grpcDeadlineExceeded
+	}
+	return grpcUnknown
+}
+
+// grpcMessage is gRPC's encoding of a message: printable ASCII but "%" as it is.
+func grpcMessage(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.WriteString("%" + strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+		}
+	}
+	return b.String()
+}
+
+var grpcUnits = map[byte]time.Duration{
+	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
+}
+
+// grpcTimeout is what a client's grpc-timeout field bounds its call to; zero where it states none, or nothing that is
+// one: the far side then says so.
+func grpcTimeout(r *exchange.Request) time.Duration {
+	value := r.Header.Get("Grpc-Timeout")
+	if len(value) < 2 || len(value) > 9 || !isGRPC(r) {
+		return 0
+	}
+	unit, known := grpcUnits[value[len(value)-1]]
+	n, err := strconv.ParseUint(value[:len(value)-1], 10, 32)
+	if !known || err != nil || n == 0 || n > uint64(math.MaxInt64/unit) {
+		return 0
+	}
+	return time.Duration(n) * unit //nolint:gosec // eight digits
+}

@@ -1,0 +1,253 @@
+package proxy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
+)
+
+// counting answers with a status and counts what it executed.
+type counting struct {
+	n      atomic.Int64
+	status int
+	field  string
+	bodies chan string
+}
+
+func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.n.Add(1)
+	body, err := io.ReadAll(r.Body)
+	if err == nil && c.bodies != nil {
+		c.bodies <- string(body)
+	}
+	if name, value, ok := strings.Cut(c.field, ": "); ok {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(c.status)
+	_, _ = fmt.Fprintf(w, "from %d", c.status)
+}
+
+// settings lays a chain's retry settings as a policy of a kind of the test's own.
+type settings struct{ retry policy.Retry }
+
+func (s *settings) Tune(t *policy.Settings) { t.Retry = s.retry }
+
+func retrying(r policy.Retry) []*policy.Kind {
+	return []*policy.Kind{{
+		Name: "Retrying", Config: func() any { return new(struct{}) },
+		Apply: func(policy.Env, any) (any, error) { return &settings{r}, nil },
+	}}
+}
+
+// two is a rig whose one rule has two backends, the first of which every draw takes first.
+func two(t testing.TB, kinds []*policy.Kind, first, second *plan.Backend) *rig {
+	t.Helper()
+	r := newRig(t, kinds, first, second)
+	rule := *r.plan.Rules[0]
+	rule.Backends = []plan.RuleBackend{{Backend: first.Name, Weight: 1_000_000}, {Backend: second.Name, Weight: 1}}
+	r.plan.Rules = []*plan.Rule{&rule}
+	r.update()
+	return r
+}
+
+func named(b *plan.Backend, name string) *plan.Backend { b.Name = name; return b }
+
+// What an attempt proves decides whether and where a request goes again (API: EgressPolicy.retry).
+func TestRepetition(t *testing.T) {
+	type answer struct {
+		first       string // what the first backend does
+		method      string
+		fields      []string
+		retry       func(*policy.Retry)
+		route       *plan.Retry
+		status      int
+		firstAsked  int64
+		secondAsked int64
+		reason      exchange.Reason
+	}
+	f := func(a answer) {
+		t.Helper()
+		setting := policy.NewSettings().Retry
+		setting.Backoff = time.Millisecond
+		if a.retry != nil {
+			a.retry(&setting)
+		}
+		first, second := &counting{}, &counting{status: 200}
+		var address string
+		switch status, err := strconv.Atoi(a.first[:min(3, len(a.first))]); {
+		case err == nil:
+			first.status, first.field = status, strings.TrimSpace(a.first[3:])
+			address = testFar(t, first)
+		case a.first == "dead":
+			address = deadAddress(t)
+		default:
+			address = resetting(t, &first.n)
+		}
+		r := two(t, retrying(setting), named(service("a", address), "Backend/t/a"), named(service("b", testFar(t, second)), "Backend/t/b"))
+		r.plan.Backends[0].Origin, r.plan.Backends[1].Origin = plan.Literal, plan.Literal
+		if a.route != nil {
+			r.plan.Rules[0].Retry = a.route
+		}
+		r.update()
+		res, _ := r.do(a.method, "/0", "hello", a.fields...)
+		if res.StatusCode != a.status || first.n.Load() != a.firstAsked || second.n.Load() != a.secondAsked {
+			t.Errorf("%+v: status %d, asked %d and %d", a, res.StatusCode, first.n.Load(), second.n.Load())
+		}
+		if e := r.seen.last(t); e.reason != a.reason {
+			t.Errorf("%+v: logged %+v", a, e)
+		}
+	}
+	// Unsent: on to the next.
+	f(answer{first: "dead", method: "POST", status: 200, secondAsked: 1})
+	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.Attempts = 0 }})
+	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.On = policy.Rejected }})
+	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.Budget = policy.Budget{Interval: time.Second} }})
+	// Rejected: to another backend, and never again to the one that answered.
+	f(answer{first: "429", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
+	f(answer{first: "529", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
+	f(answer{first: "503 Retry-After: 1", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
+	f(answer{first: "429", method: "POST", status: 429, firstAsked: 1, retry: func(r *policy.Retry) { r.On = policy.Unsent }})
+	// Other failures may follow work that was done.
+	f(answer{first: "503", method: "POST", status: 503, firstAsked: 1})
+	f(answer{first: "500", method: "GET", status: 500, firstAsked: 1})
+	f(answer{first: "500", method: "GET", status: 200, firstAsked: 1, secondAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError }})
+	f(answer{first: "500", method: "POST", status: 500, firstAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError }})
+	f(answer{first: "500", method: "POST", status: 200, firstAsked: 1, secondAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.Duplicates = true }})
+	f(answer{first: "500", method: "POST", fields: []string{"Idempotency-Key", "k"}, status: 500, firstAsked: 3, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.KeysHonoured = true }})
+	f(answer{first: "500", method: "POST", status: 500, firstAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.KeysHonoured = true }})
+	f(answer{first: "reset", method: "POST", status: 504, firstAsked: 1, reason: exchange.OutcomeUnknown})
+	f(answer{first: "reset", method: "PUT", status: 502, firstAsked: 1, reason: exchange.UpstreamReset})
+	f(answer{first: "reset", method: "PUT", status: 200, firstAsked: 1, secondAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.Reset }})
+	f(answer{first: "reset", method: "POST", status: 504, firstAsked: 1, reason: exchange.OutcomeUnknown, retry: func(r *policy.Retry) { r.On |= policy.Reset }})
+	// A route's own retry: its codes on the same backend, for methods that are idempotent.
+	f(answer{first: "500", method: "GET", status: 500, firstAsked: 4, route: &plan.Retry{Codes: []int{500}, Attempts: 3}})
+	f(answer{first: "500", method: "POST", status: 500, firstAsked: 1, route: &plan.Retry{Codes: []int{500}, Attempts: 3}})
+	f(answer{first: "500", method: "GET", status: 500, firstAsked: 1, route: &plan.Retry{Codes: []int{500}, Attempts: -1}})
+	f(answer{first: "502", method: "GET", status: 502, firstAsked: 1, route: &plan.Retry{Codes: []int{500}, Attempts: 3}})
+	f(answer{first: "reset", method: "GET", status: 502, firstAsked: 3, reason: exchange.UpstreamReset, route: &plan.Retry{Attempts: 2}})
+	f(answer{first: "reset", method: "POST", status: 504, firstAsked: 1, reason: exchange.OutcomeUnknown, route: &plan.Retry{Attempts: 2}})
+}
+
+// resetting counts the heads that arrive and ends each connection without an answer.
+func resetting(t testing.TB, n *atomic.Int64) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				n.Add(1)
+			}
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// A body that streams is sent again whole, or not at all.
+func TestABodyIsReplayedWholeOrNot(t *testing.T) {
+	f := func(size int, status int, asked int64) {
+		t.Helper()
+		first, second := &counting{status: 429}, &counting{status: 200, bodies: make(chan string, 1)}
+		r := two(t, nil, service("a", testFar(t, first)), service("b", testFar(t, second)))
+		body := strings.Repeat("0123456789abcdef", size/16)
+		res, _ := r.do("POST", "/0", body, "Transfer-Encoding", "chunked")
+		if res.StatusCode != status || second.n.Load() != asked {
+			t.Errorf("%d bytes: status %d, the second asked %d times", size, res.StatusCode, second.n.Load())
+		}
+		if e := r.seen.last(t); e.in != int64(size) {
+			t.Errorf("%d bytes: logged %+v", size, e)
+		}
+		if asked == 0 {
+			return
+		}
+		if got := <-second.bodies; got != body {
+			t.Errorf("%d bytes: the second got %d", size, len(got))
+		}
+	}
+	f(16, 200, 1)
+	f(1<<20, 200, 1)
+	f(replayMax, 200, 1)
+	f(replayMax+1<<20, 429, 0)
+	if n := replays.Load(); n != 0 {
+		t.Errorf("%d bytes are kept for nobody", n)
+	}
+}
+
+// The time of one try ends that try; the time of the whole ends all (GEP-1742).
+func TestATryHasATimeOfItsOwn(t *testing.T) {
+	gate := make(chan struct{})
+	defer close(gate)
+	var n atomic.Int64
+	far := testFar(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if n.Add(1) < 3 {
+			select {
+			case <-gate:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	r := newRig(t, nil, service("far", far))
+	f := func(rule func(*plan.Rule), status int, asked int64) {
+		t.Helper()
+		n.Store(0)
+		changed := *r.plan.Rules[0]
+		changed.Retry, changed.Timeouts = &plan.Retry{Attempts: 3, Backoff: time.Millisecond}, plan.Timeouts{BackendRequest: 50 * time.Millisecond}
+		rule(&changed)
+		r.plan.Rules = []*plan.Rule{&changed}
+		r.update()
+		res, _ := r.do("GET", "/0", "")
+		if res.StatusCode != status || n.Load() != asked {
+			t.Errorf("status %d after %d attempts, want %d after %d", res.StatusCode, n.Load(), status, asked)
+		}
+		r.seen.last(t)
+	}
+	f(func(*plan.Rule) {}, 200, 3)
+	f(func(r *plan.Rule) { r.Retry = nil }, 504, 1)
+	f(func(r *plan.Rule) { r.Timeouts = plan.Timeouts{Request: 50 * time.Millisecond} }, 504, 1)
+}
+
+func TestBudget(t *testing.T) {
+	now := time.Unix(1000, 0)
+	b := newBudget(policy.Budget{Percent: 20, Interval: 10 * time.Second, Floor: 2, FloorInterval: time.Second})
+	b.now = func() time.Time { return now }
+	f := func(requests, want int) {
+		t.Helper()
+		for range requests {
+			b.request()
+		}
+		got := 0
+		for range 50 {
+			if b.take() {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%d retries after %d requests, want %d", got, requests, want)
+		}
+	}
+	f(0, 2)
+	f(100, 18)
+	now = now.Add(20 * time.Second)
+	f(0, 2)
+	now = now.Add(20 * time.Second)
+	f(50, 10)
+}
