@@ -96,6 +96,7 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 		return &usageError{fmt.Errorf("--log-level: %q is none of debug, info, warn and error", f.logLevel)}
 	}
 	logger := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	switchOverHTTP2(logger)
 	var logs logFiles
 	defer func() { err = errors.Join(err, logs.close()) }()
 	config := standalone.Config{

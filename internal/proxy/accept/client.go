@@ -30,7 +30,7 @@ type Client interface {
 	Last()
 	// Retire makes the connection go once its exchanges are over.
 	Retire()
-	// StopReading ends a read of the request's body by another goroutine.
+	// StopReading ends a read of the request's body, or of a tunnel, by another goroutine. Any goroutine may call it.
 	StopReading()
 	// ResumeReading lets the body be read on after StopReading, or reports false.
 	ResumeReading() bool

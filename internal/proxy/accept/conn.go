@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 	"time"
@@ -141,8 +142,11 @@ func (c *Conn) read() (ok, preface bool) {
 		c.Watch.Arm(watch.HeadTimeout, headTimeout)
 	}
 	err := c.reader.ReadRequest(&c.X.Request)
-	if errors.Is(err, http1.ErrPreface) && !c.later && !c.Secure {
-		return false, true
+	if errors.Is(err, http1.ErrPreface) {
+		if !c.later && !c.Secure { // over TLS it is for ALPN to say (RFC 9113, section 3.3)
+			return false, true
+		}
+		err = &http1.Error{Status: http.StatusHTTPVersionNotSupported, Text: "HTTP/2 where HTTP/1.1 was agreed on"}
 	}
 	c.later = true
 	c.X.Start = time.Now()

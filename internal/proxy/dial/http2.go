@@ -24,7 +24,8 @@ const (
 	maxHead      = 64 << 10
 	pingAfter    = 30 * time.Second
 	pingTimeout  = 15 * time.Second
-	maxFlights   = 3 // connections that one Get waits for others to make, before it fails
+	maxFlights   = 3                // connections that one Get waits for others to make, before it makes its own
+	plainFor     = 10 * time.Minute // a far side that chose HTTP/1.1 is offered HTTP/2 again
 )
 
 // Want is what a request needs of its connection.
@@ -129,7 +130,7 @@ func (t *Target) wants(w Want) (h2, only bool) {
 	case plan.HTTP2:
 		return true, true
 	case plan.HTTP, "":
-		return t.TLS != nil && w.HTTP2 && !w.Switch && !t.pool.plainOnly.Load(), false
+		return t.TLS != nil && w.HTTP2 && !w.Switch && !t.pool.plain(t.dialer.now()), false
 	}
 	return false, false
 }
@@ -152,17 +153,22 @@ func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Er
 			case <-ctx.Done():
 				return nil, ended(ctx)
 			}
-			if !only && t.pool.plainOnly.Load() {
+			switch {
+			case f.failure != nil:
+				return nil, f.failure
+			case !only && t.pool.plain(t.dialer.now()):
 				return nil, nil
 			}
 			continue
 		}
 		up, failure := t.fly(ctx, turn, only)
+		if failure != nil && ctx.Err() == nil { // else it is the leader's own
+			f.failure = failure
+		}
 		t.pool.land(key, f)
 		return up, failure
 	}
-	up, failure := t.fly(ctx, turn, only)
-	return up, failure
+	return t.fly(ctx, turn, only)
 }
 
 // fly makes a connection and takes a place on it.
@@ -176,7 +182,7 @@ func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error
 			_ = c.Close()
 			return nil, &Error{Reason: exchange.TLSFailed, Err: errors.New("the far side does not speak HTTP/2"), Address: c.address}
 		}
-		t.pool.plainOnly.Store(true)
+		t.pool.plainSince.Store(t.dialer.now().UnixNano())
 		c.lend(false)
 		return c, nil
 	}
@@ -241,7 +247,10 @@ func (t *Target) join(ctx context.Context, turn int) *Stream {
 }
 
 // flight is a connection that is being made.
-type flight struct{ done chan struct{} }
+type flight struct {
+	done    chan struct{}
+	failure *Error // of those who wait too
+}
 
 // flight joins the connection that is being made to the address, or leads the making of one.
 func (p *pool) flight(key netip.AddrPort) (f *flight, leads bool) {
@@ -250,7 +259,7 @@ func (p *pool) flight(key netip.AddrPort) (f *flight, leads bool) {
 	if f = p.flights[key]; f != nil {
 		return f, false
 	}
-	f = &flight{make(chan struct{})}
+	f = &flight{done: make(chan struct{})}
 	if p.flights == nil {
 		p.flights = make(map[netip.AddrPort]*flight)
 	}
@@ -263,6 +272,11 @@ func (p *pool) land(key netip.AddrPort, f *flight) {
 	delete(p.flights, key)
 	p.mu.Unlock()
 	close(f.done)
+}
+
+// plain reports whether the far side is known not to speak HTTP/2.
+func (p *pool) plain(now time.Time) bool {
+	return now.UnixNano()-p.plainSince.Load() < int64(plainFor)
 }
 
 // share lets others use the connection.

@@ -42,9 +42,9 @@ type pool struct {
 	idle   []*Conn // the last put back is the last
 	closed bool
 
-	streams   []*shared // never changed, but replaced
-	flights   map[netip.AddrPort]*flight
-	plainOnly atomic.Bool // the far side does not offer HTTP/2
+	streams    []*shared // never changed, but replaced
+	flights    map[netip.AddrPort]*flight
+	plainSince atomic.Int64 // when the far side chose HTTP/1.1; Unix nanoseconds
 
 	hostsMu sync.RWMutex
 	hosts   map[string]*pool

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
@@ -80,59 +79,70 @@ func (c *Call) Tunnel() error {
 	if err := c.Client.Begin(&c.X.Response, nil, c.X.Request.Version != exchange.HTTP2); err != nil {
 		return err
 	}
+	t := &tunnels{call: c}
 	near, far := c.Client.Tunnel(), c.link.tunnel()
-	var in atomic.Int64
-	up := make(chan error, 1)
+	up := make(chan struct{})
 	go func() {
-		err := c.pass(far, near, &in)
-		if err != nil {
-			_ = c.Up.Raw().Close() // ends the other direction
-		}
-		up <- err
+		defer close(up)
+		t.pass(far, near, errFar, errNear, &t.in)
 	}()
-	var out atomic.Int64
-	down := c.pass(near, far, &out)
-	if down != nil {
-		c.Client.StopReading()
-		_ = c.Up.Raw().Close()
-	}
-	upward := <-up
-	c.X.BytesIn += in.Load()
-	if c.X.Request.Version == exchange.HTTP2 && down == nil {
+	t.pass(near, far, errNear, errFar, &t.out)
+	<-up
+	c.X.BytesIn += t.in
+	switch {
+	case t.first != nil:
+		return t.first
+	case c.X.Request.Version == exchange.HTTP2:
 		return c.Client.End(nil)
 	}
-	return c.verdict(upward, down)
+	return nil
+}
+
+// errFar and errNear say whose side of a tunnel failed.
+var errFar, errNear = ErrUpstream, accept.ErrClient
+
+// tunnels are the two directions.
+type tunnels struct {
+	call    *Call
+	in, out int64
+	mu      sync.Mutex
+	first   error // of the side that failed first: the other one failed because of it
 }
 
 // pass copies one direction until it ends, and ends it on the other side.
-func (c *Call) pass(to, from accept.Tunnel, count *atomic.Int64) error {
+func (t *tunnels) pass(to, from accept.Tunnel, ofTo, ofFrom error, count *int64) {
 	room := tunnelRooms.Get().(*[tunnelRoom]byte)
 	defer tunnelRooms.Put(room)
 	for {
-		c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
+		t.call.Watch.Arm(watch.StreamIdleTimeout, t.call.Timeouts.StreamIdle)
 		n, err := from.Read(room[:])
-		count.Add(int64(n))
+		*count += int64(n)
 		if n > 0 {
 			if _, err := to.Write(room[:n]); err != nil {
-				return err
+				t.fail(errors.Join(ofTo, err))
+				return
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return to.CloseWrite()
+			if err := to.CloseWrite(); err != nil {
+				t.fail(errors.Join(ofTo, err))
+			}
+			return
 		case err != nil:
-			return err
+			t.fail(errors.Join(ofFrom, err))
+			return
 		}
 	}
 }
 
-// verdict tells how a tunnel ended: a side that failed is the cause of the other's failing.
-func (c *Call) verdict(up, down error) error {
-	switch {
-	case down != nil && errors.Is(down, accept.ErrClient), up != nil && down == nil:
-		return errors.Join(accept.ErrClient, down, up)
-	case down != nil:
-		return errors.Join(ErrUpstream, down)
+// fail ends both directions.
+func (t *tunnels) fail(err error) {
+	t.mu.Lock()
+	if t.first == nil {
+		t.first = err
 	}
-	return nil
+	t.mu.Unlock()
+	_ = t.call.Up.Raw().Close()
+	t.call.Client.StopReading()
 }
