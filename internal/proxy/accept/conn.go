@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,12 +31,12 @@ type Conn struct {
 	ctx      context.Context //nolint:containedctx // the connection's life is the context's
 	cancel   context.CancelFunc
 	writer   writer
-	h2       bool // ALPN chose HTTP/2
-	later    bool // a request has been read already
-	idle     bool // no byte of the next request has come
-	last     bool // no exchange after this one
-	stopped  bool // a read of the body was ended
-	spoilt   bool // a panic left the buffers to whoever may still hold them
+	h2       bool        // ALPN chose HTTP/2
+	later    bool        // a request has been read already
+	idle     bool        // no byte of the next request has come
+	last     bool        // no exchange after this one
+	stopped  atomic.Bool // a read of the body was ended
+	spoilt   bool        // a panic left the buffers to whoever may still hold them
 }
 
 // past is a deadline that ends a read at once.
@@ -79,16 +80,15 @@ func (c *Conn) Retire() { c.last = true }
 
 // StopReading implements Client; the connection is not used again.
 func (c *Conn) StopReading() {
-	c.stopped, c.last = true, true
+	c.stopped.Store(true)
 	_ = c.tcp.SetReadDeadline(past)
 }
 
 // ResumeReading implements Client.
 func (c *Conn) ResumeReading() bool {
-	if !c.stopped {
+	if !c.stopped.Swap(false) {
 		return true
 	}
-	c.stopped = false
 	_ = c.tcp.SetReadDeadline(time.Time{})
 	return c.ctx.Err() == nil // else it was the sweep that ended the read
 }
@@ -129,7 +129,7 @@ func (c *Conn) serve() (other bool) {
 func (c *Conn) read() (ok, preface bool) {
 	c.X.Reset()
 	c.writer.reset()
-	c.stopped = false
+	c.stopped.Store(false)
 	c.idle = len(c.reader.Buffered()) == 0
 	if c.idle {
 		c.reader.Release()
@@ -223,13 +223,16 @@ func scheme(secure bool) string {
 	return "http"
 }
 
+// ending reports whether this exchange is the connection's last.
+func (c *Conn) ending() bool { return c.last || c.stopped.Load() }
+
 // finish leaves the connection ready for its next request, or reports that there is none.
 func (c *Conn) finish() bool {
 	if c.writer.broken {
 		_ = c.tcp.SetLinger(0) // a reset: nobody takes a cut answer for a whole one
 		return false
 	}
-	if c.reader.Done() && !c.last && c.writer.ended {
+	if c.reader.Done() && !c.ending() && c.writer.ended {
 		return true
 	}
 	if !c.reader.Done() {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -33,9 +34,9 @@ type Stream struct {
 	begun   bool
 	ended   bool
 	retired bool
-	broken  bool // the answer cannot be completed
-	stopped bool // nobody reads the request's body any more
-	read    bool // the request's body has been read to its end
+	broken  bool        // the answer cannot be completed
+	stopped atomic.Bool // nobody reads the request's body any more
+	read    bool        // the request's body has been read to its end
 }
 
 var streams = sync.Pool{New: func() any { return new(Stream) }}
@@ -199,12 +200,12 @@ func (st *Stream) Retire() { st.retired = true }
 
 // StopReading implements Client.
 func (st *Stream) StopReading() {
-	st.stopped = true
+	st.stopped.Store(true)
 	_ = st.control.SetReadDeadline(past)
 }
 
 // ResumeReading implements Client: what net/http has ended stays so.
-func (st *Stream) ResumeReading() bool { return !st.stopped }
+func (st *Stream) ResumeReading() bool { return !st.stopped.Load() }
 
 // Continue implements Client: net/http says it with the first read.
 func (st *Stream) Continue() error { return nil }

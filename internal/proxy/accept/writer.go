@@ -95,7 +95,7 @@ func (c *Conn) Begin(r *exchange.Response, body []byte, whole bool) error {
 	switch {
 	case r.Status == http.StatusSwitchingProtocols:
 		c.last = true // the connection is the other protocol's from here on
-	case c.last:
+	case c.ending():
 		connection = http1.Close
 	case c.X.Request.Version == exchange.HTTP10:
 		connection = http1.KeepAlive
