@@ -181,7 +181,7 @@ func TestReadRequestRefuses(t *testing.T) {
 		"Host against CONNECT":        {"CONNECT b:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 400},
 		"Host's port against CONNECT": {"CONNECT a:443 HTTP/1.1\r\nHost: a:80\r\n\r\n", 400},
 		"Host without CONNECT's port": {"CONNECT a:22 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-		"version 2.0":                 {"PRI * HTTP/2.0\r\n\r\n", 505},
+		"version 2.0":                 {"GET * HTTP/2.0\r\n\r\n", 505},
 		"version 1.2":                 {"GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
 		"version 0.9":                 {"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505},
 		"version 1.10":                {"GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400},
