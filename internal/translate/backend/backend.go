@@ -48,13 +48,7 @@ func Translate(r *derive.Reader, in *attach.Inputs, key string, b *v1alpha1.Back
 	refuse := func(field, message, mend string) {
 		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, message, mend)
 	}
-	switch b.Spec.Protocol {
-	case "", v1alpha1.BackendProtocolHTTP:
-	case v1alpha1.BackendProtocolHTTP11:
-		t.Plan.Protocol = plan.HTTP11
-	default:
-		refuse("spec.protocol", fmt.Sprintf("protocol %s is not supported in this version", b.Spec.Protocol), "write HTTP or HTTP11")
-	}
+	t.protocol(refuse)
 	switch b.Spec.Type {
 	case v1alpha1.BackendTypeExternalHostname:
 		if _, err := netip.ParseAddr(t.Plan.Hostname); err == nil || t.Plan.Hostname == "" {
@@ -72,6 +66,32 @@ func Translate(r *derive.Reader, in *attach.Inputs, key string, b *v1alpha1.Back
 		t.Plan.Fault = &plan.Fault{Reason: t.Problems[0].Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), t.Problems[0].Field, t.Problems[0].Message)}
 	}
 	return map[string]*Translated{key: t}
+}
+
+// protocol is what is spoken. Which HTTP/2 it is, by ALPN or with prior knowledge, follows from TLS; the two names of it
+// hold what was meant against what is configured (GEP-4894).
+func (t *Translated) protocol(refuse func(field, message, mend string)) {
+	spec := &t.Backend.Spec
+	clear := spec.TLS != nil && spec.TLS.Mode == v1alpha1.BackendTLSModeNone
+	switch spec.Protocol {
+	case "", v1alpha1.BackendProtocolHTTP:
+	case v1alpha1.BackendProtocolHTTP11:
+		t.Plan.Protocol = plan.HTTP11
+	case v1alpha1.BackendProtocolHTTP2:
+		t.Plan.Protocol = plan.HTTP2
+		if clear {
+			refuse("spec.protocol", "protocol HTTP2 needs TLS", "write H2C, or leave out tls.mode None")
+		}
+	case v1alpha1.BackendProtocolH2C:
+		t.Plan.Protocol = plan.HTTP2
+		if !clear {
+			refuse("spec.protocol", "protocol H2C is in clear text, and tls asks for TLS", "write tls.mode None, or HTTP2")
+		}
+	case v1alpha1.BackendProtocolGRPC:
+		t.Plan.Protocol = plan.HTTP2
+	default:
+		refuse("spec.protocol", fmt.Sprintf("protocol %s is not supported in this version", spec.Protocol), "write HTTP, HTTP11, HTTP2, H2C or GRPC")
+	}
 }
 
 func (t *Translated) addresses(refuse func(field, message, mend string)) {
