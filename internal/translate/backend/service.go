@@ -59,7 +59,7 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 		if wrong != nil {
 			continue // the routes that use it say so
 		}
-		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: plan.HTTP}
+		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: spoken(port)}
 		for _, slice := range in.EndpointSlices(r, key) {
 			ports.collect(in, b, port, slice)
 		}
@@ -73,6 +73,25 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 		return nil
 	}
 	return map[string]*Ports{key: ports}
+}
+
+// The Kubernetes standard application protocols (KEP-3726, GEP-1911).
+const (
+	appH2C = "kubernetes.io/h2c"
+	appWS  = "kubernetes.io/ws"
+	appWSS = "kubernetes.io/wss"
+)
+
+// spoken is what a port says that it speaks: WebSocket is opened in HTTP/1.1 (RFC 6455); whatever we do not know is left
+// to the client's version.
+func spoken(port *corev1.ServicePort) plan.Protocol {
+	switch attach.Or(port.AppProtocol, "") {
+	case appH2C:
+		return plan.HTTP2
+	case appWS, appWSS:
+		return plan.HTTP11
+	}
+	return plan.HTTP
 }
 
 // collect adds the ready addresses of a slice's port.
