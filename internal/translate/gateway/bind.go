@@ -43,7 +43,10 @@ func Bind(r *derive.Reader, in *attach.Inputs, ports *derive.Index[*Checked], lo
 		Checked: c, Taken: map[string]*attach.Problems{},
 		View: &attach.Gateway{Name: c.Name, Namespace: c.Gateway.Namespace, Class: class},
 	}
-	planned := &plan.Gateway{Name: c.Name, Class: class, Addresses: c.Addresses, Identity: c.Identity, Local: local, Listeners: []*plan.Listener{}}
+	planned := &plan.Gateway{
+		Name: c.Name, Class: class, Addresses: c.Addresses, Identity: c.Identity, Local: local, Listeners: []*plan.Listener{},
+		ClientCertificate: c.Certificate, ClientFault: c.CertificateFault,
+	}
 	for _, l := range c.Listeners {
 		programmed := c.Accepted && l.Valid()
 		if programmed && !in.Kubernetes {

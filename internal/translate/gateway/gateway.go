@@ -21,15 +21,19 @@ const loopback = "127.0.0.1"
 
 // Checked is a Gateway of ours, checked by itself.
 type Checked struct {
-	Gateway    *gwapiv1.Gateway
-	Name       string // namespace/name
-	Accepted   bool   // what is wrong with it, if anything, leaves it served
-	Addresses  []string
-	Identity   []plan.StaticSource
+	Gateway   *gwapiv1.Gateway
+	Name      string // namespace/name
+	Accepted  bool   // what is wrong with it, if anything, leaves it served
+	Addresses []string
+	Identity  []plan.StaticSource
+
+	Certificate      string      // plan name of the client certificate; may be empty
+	CertificateFault *plan.Fault // why it cannot be used
+
 	Parameters string // plan name of its GatewayParameters; may be empty
 	Listeners  []*Listener
 	Problems   []problem.Problem // not of its listeners
-	Needs      []string          // Secrets it names
+	Needs      []string          // Secrets and ConfigMaps it names
 }
 
 // Check checks a Gateway. One of another controller's class gives a Checked without a name, for the warning alone, or
@@ -53,20 +57,35 @@ func Check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway) 
 	unsupported(problems, g)
 	c.addresses(in, problems)
 	c.parameters(r, in, problems)
-	c.Accepted = attach.Served(problems.List)
+	c.certificate(r, in, problems)
+	warnInsecure(problems, g)
+	c.Accepted = len(attach.About(attach.Accepted, problems.List)) == 0
 	for i := range g.Spec.Listeners {
 		c.Listeners = append(c.Listeners, check(r, in, key, g, i))
 	}
 	conflicts(c.Listeners)
-	if c.Accepted {
-		for _, l := range c.Listeners {
-			if l.Valid() {
-				c.Needs = append(c.Needs, l.Plan.Certificates...)
-			}
-		}
-	}
+	c.needs()
 	c.Problems = problems.List
 	return map[string]*Checked{key: c}
+}
+
+// needs notes the Secrets and ConfigMaps of what is served.
+func (c *Checked) needs() {
+	if !c.Accepted {
+		return
+	}
+	for _, l := range c.Listeners {
+		if !l.Valid() {
+			continue
+		}
+		c.Needs = append(c.Needs, l.Plan.Certificates...)
+		if l.Plan.Clients != nil {
+			c.Needs = append(c.Needs, l.Plan.Clients.Roots...)
+		}
+	}
+	if c.Certificate != "" {
+		c.Needs = append(c.Needs, c.Certificate)
+	}
 }
 
 // unsupported refuses what this version does not build: a Gateway that asks for it would be less strict, or less
@@ -74,12 +93,6 @@ func Check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway) 
 func unsupported(problems *attach.Problems, g *gwapiv1.Gateway) {
 	refuse := func(field string) {
 		problems.Add(attach.Accepted, string(gwapiv1.ListenerReasonUnsupportedValue), field, "not supported in this version", "leave it out")
-	}
-	if g.Spec.TLS != nil && g.Spec.TLS.Frontend != nil {
-		refuse("spec.tls.frontend")
-	}
-	if g.Spec.TLS != nil && g.Spec.TLS.Backend != nil {
-		refuse("spec.tls.backend")
 	}
 	if scope := g.Spec.DefaultScope; scope != "" && scope != gwapiv1.GatewayDefaultScopeNone {
 		refuse("spec.defaultScope")

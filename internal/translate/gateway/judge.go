@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -38,7 +39,11 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 		taken := b.Taken[l.Plan.Name]
 		entry := judgeListener(c, l, taken, s.Routes(l.Plan.Name))
 		status.Listeners = append(status.Listeners, entry)
-		problems = append(problems, l.Problems.List...)
+		for _, p := range l.Problems.List {
+			if !slices.Contains(problems, p) { // listeners of one port share its validation of clients
+				problems = append(problems, p)
+			}
+		}
 		switch {
 		case !l.Valid():
 			invalid = append(invalid, l.Plan.Name)
@@ -51,6 +56,10 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 	conditions := &attach.Conditions{Generation: c.Gateway.Generation}
 	accept(conditions, c, invalid)
 	program(conditions, c, programmed)
+	resolve(conditions, c, status.Listeners)
+	if warned := attach.About(insecureMode, c.Problems); len(warned) > 0 {
+		conditions.Add(insecureMode, metav1.ConditionTrue, warned[0].Reason, attach.Message(warned))
+	}
 	degrade(conditions, problems, s.Broken)
 	conditions.Affected(s.Policies)
 	status.Conditions = conditions.List
@@ -86,6 +95,26 @@ func program(conditions *attach.Conditions, c *Checked, programmed int) {
 	default:
 		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.GatewayReasonProgrammed), "")
 	}
+}
+
+// resolve says what became of the references of a Gateway that has some of its own; those of its listeners count along.
+func resolve(conditions *attach.Conditions, c *Checked, listeners []gwapiv1.ListenerStatus) {
+	if clientCertificateRef(c.Gateway) == nil {
+		return
+	}
+	if len(attach.About(attach.ResolvedRefs, c.Problems)) == 0 {
+		var unresolved []string
+		for _, l := range listeners {
+			if meta.IsStatusConditionFalse(l.Conditions, attach.ResolvedRefs) {
+				unresolved = append(unresolved, string(l.Name))
+			}
+		}
+		if len(unresolved) > 0 {
+			conditions.Add(attach.ResolvedRefs, metav1.ConditionFalse, string(gwapiv1.GatewayReasonListenersNotResolved), "not resolved: "+strings.Join(unresolved, ", "))
+			return
+		}
+	}
+	conditions.Judge(attach.ResolvedRefs, string(gwapiv1.GatewayReasonResolvedRefs), c.Problems)
 }
 
 func degrade(conditions *attach.Conditions, own []problem.Problem, broken []string) {
