@@ -50,7 +50,7 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 		for _, c := range derive.Select(r, byParameters, key) {
 			gateways = append(gateways, c.Name)
 		}
-		return verdicts(key, gateway.JudgeParameters(key, p, gateways))
+		return verdicts(key, gateway.JudgeParameters(r, g.in, key, p, gateways))
 	})
 	broken := []*derive.Index[*attach.Verdict]{
 		derive.NewIndex(routes, attach.Broken), derive.NewIndex(backends, attach.Broken), derive.NewIndex(policies, attach.Broken),

@@ -9,7 +9,6 @@ import (
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/derive"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
@@ -31,6 +30,7 @@ type Checked struct {
 	CertificateFault *plan.Fault // why it cannot be used
 
 	Parameters string // plan name of its GatewayParameters; may be empty
+	Settings   Settings
 	Listeners  []*Listener
 	Problems   []problem.Problem // not of its listeners
 	Needs      []string          // Secrets and ConfigMaps it names
@@ -83,6 +83,7 @@ func (c *Checked) needs() {
 			c.Needs = append(c.Needs, l.Plan.Clients.Roots...)
 		}
 	}
+	c.Needs = append(c.Needs, c.Settings.needs...)
 	if c.Certificate != "" {
 		c.Needs = append(c.Needs, c.Certificate)
 	}
@@ -125,52 +126,4 @@ func (c *Checked) addresses(in *attach.Inputs, problems *attach.Problems) {
 	if len(c.Addresses) == 0 && !in.Kubernetes {
 		c.Addresses = []string{loopback}
 	}
-}
-
-// parameters resolves infrastructure.parametersRef.
-func (c *Checked) parameters(r *derive.Reader, in *attach.Inputs, problems *attach.Problems) {
-	if c.Gateway.Spec.Infrastructure == nil || c.Gateway.Spec.Infrastructure.ParametersRef == nil {
-		return
-	}
-	const field = "spec.infrastructure.parametersRef"
-	ref := c.Gateway.Spec.Infrastructure.ParametersRef
-	refuse := func(message, mend string) {
-		problems.Add(attach.Accepted, string(gwapiv1.GatewayReasonInvalidParameters), field, message, mend)
-	}
-	if ref.Group != attach.Group || ref.Kind != "GatewayParameters" {
-		refuse(fmt.Sprintf("%s of group %q holds no parameters of a Gateway", ref.Kind, ref.Group), "name a GatewayParameters of group "+attach.Group)
-		return
-	}
-	c.Parameters = plan.ObjectName("GatewayParameters", c.Gateway.Namespace, ref.Name)
-	parameters, ok := derive.Get(r, in.Parameters.Collection, c.Parameters)
-	if !ok {
-		refuse(attach.Words(c.Parameters)+" does not exist", "create it in the Gateway's namespace, or leave the reference out")
-		return
-	}
-	var wrong *problem.Problem
-	if c.Identity, wrong = identity(parameters); wrong != nil {
-		refuse(fmt.Sprintf("%s: %s: %s", attach.Words(c.Parameters), wrong.Field, wrong.Message), wrong.Mend)
-	}
-}
-
-// identity are the static sources of a GatewayParameters, or what is wrong with them.
-func identity(parameters *v1alpha1.GatewayParameters) ([]plan.StaticSource, *problem.Problem) {
-	var sources []plan.StaticSource
-	for i, source := range parameters.Spec.Identity {
-		field := fmt.Sprintf("spec.identity[%d]", i)
-		if source.Type != v1alpha1.IdentitySourceStatic {
-			return nil, &problem.Problem{Field: field + ".type", Message: "not supported in this version", Mend: "write type: Static"}
-		}
-		for j, entry := range source.Entries {
-			prefix, err := netip.ParsePrefix(string(entry.CIDR))
-			if err != nil || prefix != prefix.Masked() {
-				return nil, &problem.Problem{Field: fmt.Sprintf("%s.entries[%d].cidr", field, j), Message: "not a range of addresses",
-					Mend: "write one such as 10.1.0.0/16, with no bits set after the prefix"}
-			}
-			sources = append(sources, plan.StaticSource{
-				CIDR: prefix.String(), Namespace: string(entry.Namespace), ServiceAccount: string(entry.ServiceAccount),
-			})
-		}
-	}
-	return sources, nil
 }

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
@@ -177,32 +176,6 @@ func JudgeClass(in *attach.Inputs, key string, class *gwapiv1.GatewayClass, poli
 	}
 	conditions.Affected(policies)
 	return &attach.Verdict{Status: &attach.Status{Object: key, Conditions: conditions.List}, Problems: problems.List}
-}
-
-// JudgeParameters is the verdict on a GatewayParameters that Gateways, as namespace/name, refer to.
-func JudgeParameters(key string, parameters *v1alpha1.GatewayParameters, gateways []string) *attach.Verdict {
-	problems := attach.Problems{Object: key}
-	if _, wrong := identity(parameters); wrong != nil {
-		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), wrong.Field, wrong.Message, wrong.Mend)
-	}
-	var ours []gwapiv1.PolicyAncestorStatus
-	for _, gateway := range gateways {
-		conditions := attach.Conditions{Generation: parameters.Generation}
-		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems.List)
-		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
-	}
-	return &attach.Verdict{
-		Status:   &attach.Status{Object: key, Ancestors: attach.Ancestors(parameters.Status.Ancestors, ours)},
-		Problems: problems.List,
-	}
-}
-
-// ByParameters finds Gateways by the GatewayParameters that they name.
-func ByParameters(_ string, c *Checked) []string {
-	if c.Parameters == "" {
-		return nil
-	}
-	return []string{c.Parameters}
 }
 
 // Needs finds what names a Secret or ConfigMap.
