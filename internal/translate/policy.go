@@ -85,7 +85,7 @@ func (g *graph) effect(r *derive.Reader, p attach.Policy, config any, targets []
 		var destination *plan.Backend
 		if t.Plan.Kind == plan.TargetBackend {
 			destination = &plan.Backend{Name: t.Plan.Name, Origin: plan.Endpoints, Protocol: plan.HTTP} // a Service
-			if b, ok := derive.Get(r, g.destinations, t.Plan.Name); ok {
+			if b, ok := g.destination(r, t.Plan.Name); ok {
 				destination = b.Plan
 			}
 		}

@@ -102,9 +102,12 @@ func (in *Inputs) find(r *derive.Reader, gateways *derive.Collection[*Gateway], 
 		}
 		return "", true
 	}
-	if t.Ref.Kind == "Service" {
+	switch t.Ref.Kind {
+	case "Service":
 		_, exists = derive.Get(r, in.Services.Collection, t.Object)
-	} else {
+	case "XBackend":
+		_, exists = derive.Get(r, in.XBackends.Collection, t.Object)
+	default:
 		_, exists = derive.Get(r, in.Backends.Collection, t.Object)
 	}
 	return t.Object, exists
@@ -158,7 +161,8 @@ func targetKind(ref gwapiv1.LocalPolicyTargetReferenceWithSectionName) (plan.Tar
 			return plan.TargetRule, true
 		}
 		return plan.TargetRoute, true
-	case gwapiv1.LocalPolicyTargetReference{Group: Group, Kind: "Backend"}, gwapiv1.LocalPolicyTargetReference{Kind: "Service"}:
+	case gwapiv1.LocalPolicyTargetReference{Group: Group, Kind: "Backend"}, gwapiv1.LocalPolicyTargetReference{Group: StandardGroup, Kind: "XBackend"},
+		gwapiv1.LocalPolicyTargetReference{Kind: "Service"}:
 		return plan.TargetBackend, whole
 	}
 	return "", false

@@ -61,6 +61,10 @@ func (t *Translated) validation(r *derive.Reader, in *attach.Inputs, problems *a
 		}
 		t.Plan.TLS.SANs = append(t.Plan.TLS.SANs, san)
 	}
+	if known := v.WellKnownCACertificates; known != nil && *known != gwapiv1.WellKnownCACertificatesSystem {
+		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), "spec.tls.validation.wellKnownCACertificates",
+			fmt.Sprintf("no certificates are known by the name %s", *known), "write System, or name CA certificates")
+	}
 	t.Plan.TLS.SystemRoots = len(v.CACertificateRefs) == 0
 	for i, ref := range v.CACertificateRefs {
 		kind := ref.Kind
@@ -80,6 +84,9 @@ func (t *Translated) validation(r *derive.Reader, in *attach.Inputs, problems *a
 
 // party is the Backend as one that refers to others.
 func (t *Translated) party() attach.Party {
+	if t.Standard != nil {
+		return attach.Party{Group: attach.StandardGroup, Kind: "XBackend", Namespace: t.Backend.Namespace, Name: t.Backend.Name}
+	}
 	return attach.Party{Group: attach.Group, Kind: "Backend", Namespace: t.Backend.Namespace, Name: t.Backend.Name}
 }
 
