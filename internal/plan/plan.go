@@ -307,6 +307,7 @@ const (
 	TargetGateway  TargetKind = "Gateway"
 	TargetListener TargetKind = "Listener"
 	TargetBackend  TargetKind = "Backend" // a Backend, an XBackend or a Service, by plan name (a Service without its port)
+	TargetPort     TargetKind = "Port"    // one port of a Service, by plan name
 	TargetRoute    TargetKind = "Route"
 	TargetRule     TargetKind = "Rule"
 )

@@ -81,8 +81,8 @@ func (in *inputs) set(key string, object source.Object) {
 	case *unstructured.Unstructured: // the one kind without a Go type of its own
 		in.XBackends.Set(key, o)
 	default:
-		if kind, p := in.kindOf(key), asPolicy(object); kind != nil && p != nil {
-			in.Policies.Set(key, attach.Policy{Kind: kind, Object: p})
+		if kind := in.kindOf(key); kind != nil && asPolicy(kind, object) != nil {
+			in.Policies.Set(key, attach.Policy{Kind: kind, Object: asPolicy(kind, object)})
 		} else {
 			in.Others.Set(key, object)
 		}
@@ -121,7 +121,10 @@ func (in *inputs) delete(key string, object source.Object) {
 	}
 }
 
-func asPolicy(object source.Object) policy.Object {
+func asPolicy(kind *policy.Kind, object source.Object) policy.Object {
+	if kind.Object != nil {
+		return kind.Object(object)
+	}
 	p, _ := object.(policy.Object)
 	return p
 }
@@ -148,8 +151,11 @@ func (in *inputs) status(key string) *attach.Status {
 		return &attach.Status{Ancestors: o.Status.Ancestors}
 	case *unstructured.Unstructured:
 		return backend.Written(o)
-	case policy.Object:
-		return &attach.Status{Ancestors: o.PolicyStatus().Ancestors}
+	}
+	if kind := in.kindOf(key); kind != nil && in.seen[key] != nil {
+		if p := asPolicy(kind, in.seen[key]); p != nil {
+			return &attach.Status{Ancestors: p.PolicyStatus().Ancestors}
+		}
 	}
 	return nil
 }

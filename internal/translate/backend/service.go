@@ -75,11 +75,13 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 	return map[string]*Ports{key: ports}
 }
 
-// The Kubernetes standard application protocols (KEP-3726, GEP-1911).
+// The Kubernetes standard application protocols (KEP-3726, GEP-1911), and IANA's name of HTTP over TLS.
 const (
 	appH2C = "kubernetes.io/h2c"
 	appWS  = "kubernetes.io/ws"
 	appWSS = "kubernetes.io/wss"
+
+	appHTTPS = "https"
 )
 
 // spoken is what a port says that it speaks: WebSocket is opened in HTTP/1.1 (RFC 6455); whatever we do not know is left
@@ -92,6 +94,20 @@ func spoken(port *corev1.ServicePort) plan.Protocol {
 		return plan.HTTP11
 	}
 	return plan.HTTP
+}
+
+// Secured says what is wrong with using a port that says it speaks TLS: without a BackendTLSPolicy nobody says how it is
+// verified (GEP-1911), and what is meant for TLS must not go out in the clear.
+func Secured(r *derive.Reader, in *attach.Inputs, key string, service *corev1.Service, port *corev1.ServicePort) *attach.Wrong {
+	says := attach.Or(port.AppProtocol, "")
+	if says != appWSS && !strings.EqualFold(says, appHTTPS) || in.Named(r, "BackendTLSPolicy", service.Namespace, service.Name, port.Name) {
+		return nil
+	}
+	return &attach.Wrong{
+		Reason:  string(gwapiv1.RouteReasonUnsupportedProtocol),
+		Message: fmt.Sprintf("port %d of %s speaks %s, and no BackendTLSPolicy says how it is verified", port.Port, attach.Words(key), says),
+		Mend:    "write a BackendTLSPolicy for the Service",
+	}
 }
 
 // collect adds the ready addresses of a slice's port.

@@ -107,7 +107,11 @@ func (b *builder) service(key string, port *gwapiv1.PortNumber) (string, *attach
 	case port == nil:
 		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound), Message: attach.Words(key) + " is named without a port", Mend: "write the Service's port"}
 	}
-	if _, wrong := backend.Port(key, service, *port); wrong != nil {
+	used, wrong := backend.Port(key, service, *port)
+	if wrong == nil {
+		wrong = backend.Secured(b.r, b.in, key, service, used)
+	}
+	if wrong != nil {
 		return "", wrong
 	}
 	return backend.PortName(key, *port), nil
