@@ -8,6 +8,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/backendtls"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
 )
 
 // The kinds of these tests are small ones over real API types: what is tested here is generic over kinds. The standard's
@@ -37,6 +38,7 @@ func oneLine(value []byte) string {
 func kinds() []*policy.Kind {
 	return []*policy.Kind{
 		backendtls.Kind(),
+		backendtraffic.Kind(),
 		{
 			Name:   "GuardRailsPolicy",
 			Attach: []plan.TargetKind{plan.TargetClass, plan.TargetGateway},

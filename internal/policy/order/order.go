@@ -5,6 +5,7 @@ package order
 import (
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/backendtls"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
 	"github.com/ebbgate/ebbgate/internal/policy/credential"
 	"github.com/ebbgate/ebbgate/internal/policy/dns"
 	"github.com/ebbgate/ebbgate/internal/policy/egress"
@@ -18,6 +19,7 @@ func Kinds() []*policy.Kind {
 		egress.Kind(),
 		dns.Kind(),
 		backendtls.Kind(),
+		backendtraffic.Kind(),
 		credential.Kind(),
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 var folders = map[string]string{
 	"GuardRailsPolicy": "guardrails", "EgressPolicy": "egress", "DNSPolicy": "dns", "CredentialInjector": "credential",
-	"BackendTLSPolicy": "backendtls",
+	"BackendTLSPolicy": "backendtls", "XBackendTrafficPolicy": "backendtraffic",
 }
 
 func TestConfigsAreTagged(t *testing.T) {
