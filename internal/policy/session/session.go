@@ -1,5 +1,5 @@
 // Package session reads the standard's session persistence (GEP-1619) into the plan's. It keeps no session: the data path
-// does. The kinds of policy with sessionPersistence call it.
+// does. The kinds of policy with sessionPersistence and translate/route call it.
 package session
 
 import (
@@ -18,8 +18,7 @@ import (
 // longestName is what SessionPersistence.sessionName has room for.
 const longestName = 128
 
-// Translate reads a session persistence; nil is not written. Owner tells the default name apart from others': plan name of
-// what has it. What cannot be used is given to refuse under its field.
+// Translate reads a session persistence; nil is not written. Owner tells its default name apart from others'. What cannot be used is given to refuse under its field.
 func Translate(refuse func(field, message, mend string), field, owner string, written *gwapiv1.SessionPersistence) *plan.Session {
 	if written == nil {
 		return nil
@@ -38,7 +37,7 @@ func Translate(refuse func(field, message, mend string), field, owner string, wr
 		// Of a cookie (RFC 6265, section 4.1.1) and of a field alike.
 		refuse(field+".sessionName", "not a token (RFC 9110, section 5.6.2)", "write a name of letters, digits and dashes")
 	case s.Type == plan.SessionHeader && exchange.Reserved(s.Name):
-		refuse(field+".sessionName", "the field "+s.Name+" frames messages or belongs to one hop, and carries no session", "write another name")
+		refuse(field+".sessionName", "field "+s.Name+" frames messages or belongs to one hop, and carries no session", "write another name")
 	}
 	if d := written.AbsoluteTimeout; d != nil {
 		var err error
@@ -59,10 +58,10 @@ func cookie(refuse func(field, message, mend string), field string, s *plan.Sess
 	case written.LifetimeType == nil || *written.LifetimeType == gwapiv1.SessionCookieLifetimeType:
 	case *written.LifetimeType != gwapiv1.PermanentCookieLifetimeType:
 		refuse(field+".cookieConfig.lifetimeType", fmt.Sprintf("lifetime %s is not supported", *written.LifetimeType), "write Session or Permanent")
-	case s.Absolute == 0:
-		refuse(field+".absoluteTimeout", "a permanent cookie needs a lifetime above zero", "write one such as 24h")
 	default:
-		s.Permanent = true
+		if s.Permanent = true; s.Absolute == 0 {
+			refuse(field+".absoluteTimeout", "a permanent cookie needs a lifetime above zero", "write one such as 24h")
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func TestTranslate(t *testing.T) {
 		&plan.Session{Type: plan.SessionCookie, Name: "s", Permanent: true, Absolute: 24 * time.Hour})
 	f(&session{SessionName: new("X-Session"), Type: kind("Header"), AbsoluteTimeout: d("1h")},
 		&plan.Session{Type: plan.SessionHeader, Name: "X-Session", Absolute: time.Hour})
-	f(&session{SessionName: new("s"), CookieConfig: lasts("Permanent")}, cookie("s"), "f.absoluteTimeout")
+	f(&session{SessionName: new("s"), CookieConfig: lasts("Permanent")}, &plan.Session{Type: plan.SessionCookie, Name: "s", Permanent: true}, "f.absoluteTimeout")
 	f(&session{SessionName: new("s"), CookieConfig: lasts("Other")}, cookie("s"), "f.cookieConfig.lifetimeType")
 	f(&session{SessionName: new("s"), Type: kind("Header"), CookieConfig: lasts("Session")}, &plan.Session{Type: plan.SessionHeader, Name: "s"}, "f.cookieConfig")
 	f(&session{SessionName: new("a b")}, cookie("a b"), "f.sessionName")
