@@ -59,7 +59,7 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 		if wrong != nil {
 			continue // the routes that use it say so
 		}
-		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: spoken(port)}
+		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: Spoken(port)}
 		for _, slice := range in.EndpointSlices(r, key) {
 			ports.collect(in, b, port, slice)
 		}
@@ -84,9 +84,9 @@ const (
 	appHTTPS = "https"
 )
 
-// spoken is what a port says that it speaks: WebSocket is opened in HTTP/1.1 (RFC 6455); whatever we do not know is left
+// Spoken is what a port says that it speaks: WebSocket is opened in HTTP/1.1 (RFC 6455); whatever we do not know is left
 // to the client's version.
-func spoken(port *corev1.ServicePort) plan.Protocol {
+func Spoken(port *corev1.ServicePort) plan.Protocol {
 	switch attach.Or(port.AppProtocol, "") {
 	case appH2C:
 		return plan.HTTP2

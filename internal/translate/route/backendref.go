@@ -111,8 +111,12 @@ func (b *builder) service(key string, port *gwapiv1.PortNumber) (string, *attach
 	if wrong == nil {
 		wrong = backend.Secured(b.r, b.in, key, service, used)
 	}
-	if wrong != nil {
+	switch {
+	case wrong != nil:
 		return "", wrong
+	case b.route.Kind == attach.KindGRPCRoute && backend.Spoken(used) == plan.HTTP11:
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonUnsupportedProtocol), Message: fmt.Sprintf("port %d of %s speaks WebSocket, and gRPC needs HTTP/2", *port, attach.Words(key)),
+			Mend: "name another port, or mend its appProtocol"}
 	}
 	return backend.PortName(key, *port), nil
 }
