@@ -59,6 +59,8 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="(self.type == 'ExternalHostname') == has(self.externalHostname)",message="externalHostname must be set when type is ExternalHostname, and only then"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'Addresses') == has(self.addresses)",message="addresses must be set when type is Addresses, and only then"
+// +kubebuilder:validation:XValidation:rule="!has(self.protocol) || self.protocol != 'HTTP2' || !has(self.tls) || !has(self.tls.mode) || self.tls.mode != 'None'",message="protocol HTTP2 is spoken over TLS: write H2C for HTTP/2 in clear text"
+// +kubebuilder:validation:XValidation:rule="!has(self.protocol) || self.protocol != 'H2C' || (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'None')",message="protocol H2C is spoken in clear text: write tls.mode None, or HTTP2 for HTTP/2 over TLS"
 // +kubebuilder:validation:XValidation:rule="!(has(self.externalHostname) && self.externalHostname.hostname.startsWith('*.') && has(self.tls) && has(self.tls.validation) && has(self.tls.validation.hostname))",message="tls.validation.hostname must be absent when externalHostname.hostname is a wildcard: the request's own name is verified"
 type BackendSpec struct {
 	// Type says which of externalHostname and addresses describes the destination. Required; another value is refused
@@ -85,8 +87,10 @@ type BackendSpec struct {
 	// +required
 	Port BackendPort `json:"port"`
 
-	// Protocol is what is spoken to the destination. HTTP is the client's own version where the far side offers it;
-	// HTTP11 is always HTTP/1.1. Default: HTTP. Another value is refused at admission.
+	// Protocol is what is spoken to the destination. HTTP is the client's own version where the far side offers it over
+	// TLS, else HTTP/1.1. HTTP11 is always HTTP/1.1. HTTP2 is HTTP/2, agreed on by ALPN; it needs TLS. H2C is HTTP/2 in
+	// clear text with prior knowledge; it needs tls.mode None. GRPC is HTTP/2 with or without TLS. Default: HTTP. Another
+	// value, or one that does not fit tls, is refused at admission.
 	//
 	// +optional
 	// +kubebuilder:default=HTTP
@@ -147,7 +151,7 @@ type BackendPort struct {
 
 // BackendProtocol is what is spoken to a Backend.
 //
-// +kubebuilder:validation:Enum=HTTP;HTTP11
+// +kubebuilder:validation:Enum=HTTP;HTTP11;HTTP2;H2C;GRPC
 type BackendProtocol string
 
 // The protocols of a Backend.
@@ -156,4 +160,10 @@ const (
 	BackendProtocolHTTP BackendProtocol = "HTTP"
 	// BackendProtocolHTTP11 is HTTP/1.1.
 	BackendProtocolHTTP11 BackendProtocol = "HTTP11"
+	// BackendProtocolHTTP2 is HTTP/2 over TLS.
+	BackendProtocolHTTP2 BackendProtocol = "HTTP2"
+	// BackendProtocolH2C is HTTP/2 in clear text, with prior knowledge (RFC 9113, section 3.3).
+	BackendProtocolH2C BackendProtocol = "H2C"
+	// BackendProtocolGRPC is gRPC: HTTP/2, over TLS or in clear text as tls says.
+	BackendProtocolGRPC BackendProtocol = "GRPC"
 )

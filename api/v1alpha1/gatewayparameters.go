@@ -5,7 +5,7 @@ import (
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// GatewayParameters say how a Gateway knows its clients. A Gateway names them in spec.infrastructure.parametersRef.
+// GatewayParameters say how a Gateway knows its clients, and what it is called. A Gateway names them in spec.infrastructure.parametersRef.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -38,7 +38,7 @@ type GatewayParametersList struct {
 	Items           []GatewayParameters `json:"items"`
 }
 
-// GatewayParametersSpec says how a Gateway knows its clients.
+// GatewayParametersSpec says how a Gateway knows its clients, and what it is called.
 type GatewayParametersSpec struct {
 	// Identity lists the sources that are on; the strongest that answers names the client, and two that disagree leave
 	// it unknown. Default: none, every client is unknown (standalone: a loopback client is local/local). At most 8.
@@ -47,21 +47,48 @@ type GatewayParametersSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	Identity []IdentitySource `json:"identity,omitempty"`
+
+	// TrustedPeers are the child gateways and proxies that are believed when they say for whom a request is. Default:
+	// none. At most 64; a peer in whose trust domain no source of type SPIFFE is gives Accepted=False.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=spiffe
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	TrustedPeers []TrustedPeer `json:"trustedPeers,omitempty"`
+
+	// HopName is what this gateway calls itself to other gateways (Via, RFC 9110), and by which it knows a request that
+	// comes round to it. Give no two gateways the same. Default: the Gateway's UID; standalone an id made at start. A
+	// value that is not 1 to 63 letters, digits, dots, dashes and underscores is refused at admission.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._-]*$`
+	HopName string `json:"hopName,omitempty"`
 }
 
 // IdentitySourceType names a way to know a client.
 //
-// +kubebuilder:validation:Enum=Static
+// +kubebuilder:validation:Enum=Static;SPIFFE
 type IdentitySourceType string
 
-// IdentitySourceStatic knows clients by written address ranges.
-const IdentitySourceStatic IdentitySourceType = "Static"
+// The types of identity source.
+const (
+	// IdentitySourceStatic knows clients by written address ranges.
+	IdentitySourceStatic IdentitySourceType = "Static"
+	// IdentitySourceSPIFFE knows clients by the SPIFFE id of the certificate that they present.
+	IdentitySourceSPIFFE IdentitySourceType = "SPIFFE"
+)
 
 // IdentitySource is one way to know a client.
 //
 // +kubebuilder:validation:XValidation:rule="(self.type == 'Static') == has(self.entries)",message="entries must be set when type is Static, and only then"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'SPIFFE') == (has(self.trustDomain) && has(self.bundleRef)) && (self.type == 'SPIFFE' || !has(self.trustDomain) && !has(self.bundleRef))",message="trustDomain and bundleRef must be set when type is SPIFFE, and only then"
 type IdentitySource struct {
-	// Type is Static: clients are known by written address ranges. Required; another value is refused at admission.
+	// Type is Static, clients are known by written address ranges, or SPIFFE, they are known by the SPIFFE id of the
+	// certificate that they present to an HTTPS listener. Required; another value is refused at admission.
 	//
 	// +unionDiscriminator
 	// +required
@@ -76,6 +103,51 @@ type IdentitySource struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	Entries []StaticIdentity `json:"entries,omitempty"`
+
+	// TrustDomain is the SPIFFE trust domain whose ids the source answers for, for example cluster.local. An id of the form
+	// spiffe://<trust domain>/ns/<namespace>/sa/<service account> names namespace and service account too. Required when
+	// type is SPIFFE; a value that is no trust domain is refused at admission.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[a-z0-9._-]+$`
+	TrustDomain string `json:"trustDomain,omitempty"`
+
+	// BundleRef names the ConfigMap or Secret of the same namespace with the trust domain's certificates, in PEM under the
+	// key ca.crt. Required when type is SPIFFE. One that is missing or broken gives ResolvedRefs=False, and the Gateways
+	// that name these parameters are not served: a weaker source would name the clients in its place.
+	//
+	// +optional
+	BundleRef *CACertificateReference `json:"bundleRef,omitempty"`
+}
+
+// TrustedPeer is a gateway or proxy that is believed about its clients.
+type TrustedPeer struct {
+	// SPIFFE is the peer's SPIFFE id, for example spiffe://edge/ns/egress/sa/ebbgate. Required; a value that is no SPIFFE
+	// id with a path is refused at admission.
+	//
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)+$`
+	SPIFFE string `json:"spiffe"`
+
+	// Cluster is the cluster of the clients that the peer speaks for. Default: none is named. A value that is no DNS label
+	// is refused at admission.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Cluster string `json:"cluster,omitempty"`
+
+	// Namespaces are those for whose clients the peer may speak, or "*" for all. Required, 1 to 64; a value that is neither
+	// "*" nor a DNS label is refused at admission.
+	//
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Namespaces []ClientName `json:"namespaces"`
 }
 
 // StaticIdentity says who is behind a range of addresses.

@@ -38,6 +38,7 @@ type Gateway struct {
 	Peers             []Peer         `json:"trustedPeers,omitempty"`
 	HopName           string         `json:"hopName,omitempty"`           // what Via calls this gateway
 	ClientCertificate string         `json:"clientCertificate,omitempty"` // name of the Secret that backends are shown which ask for the Gateway's
+	ClientFault       *Fault         `json:"clientFault,omitempty"`       // there should be such a certificate: backends that ask for it answer 500
 	Local             bool           `json:"local,omitempty"`             // built-in: requests that a web page could have made are refused
 }
 
@@ -287,6 +288,7 @@ type TLS struct {
 	SANs               []SAN    `json:"sans,omitempty"`  // any one must be in the certificate
 	ClientCertificate  string   `json:"clientCertificate,omitempty"`
 	GatewayCertificate bool     `json:"gatewayCertificate,omitempty"` // without one of its own, present the Gateway's, where it has one
+	Mutual             bool     `json:"mutual,omitempty"`             // never connect without a certificate to present
 	MinVersion         string   `json:"minVersion,omitempty"`         // "1.2" or "1.3"
 }
 
@@ -305,6 +307,7 @@ const (
 	TargetGateway  TargetKind = "Gateway"
 	TargetListener TargetKind = "Listener"
 	TargetBackend  TargetKind = "Backend" // a Backend, an XBackend or a Service, by plan name (a Service without its port)
+	TargetPort     TargetKind = "Port"    // one port of a Service, by plan name
 	TargetRoute    TargetKind = "Route"
 	TargetRule     TargetKind = "Rule"
 )

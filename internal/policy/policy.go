@@ -25,8 +25,19 @@ type Object interface {
 // Kind describes one kind of policy. The functions are pure.
 type Kind struct {
 	Name    string
+	Group   string            // API group; empty for our own
 	Attach  []plan.TargetKind // where targetRefs may point
 	Enforce func(Object) bool // false in mode Report; nil for kinds without a mode
+
+	// Object makes an Object of one of the standard's own API types, which have not its methods; nil for our own kinds.
+	Object func(runtime.Object) Object
+
+	// Refuses says why a backend that Attach admits cannot be a target after all: a reason of the condition Accepted, what
+	// is wrong and what mends it; no reason where it can. Conflicted leaves the policy attached without effect. May be nil.
+	Refuses func(target runtime.Object) (reason gwapiv1.PolicyConditionReason, message, mend string)
+
+	// Whole says that of several policies in a chain the most specific alone counts, as one thing.
+	Whole bool
 
 	// Config is a pointer to the kind's empty config. Each field carries the tag `policy:"setting"` or
 	// `policy:"restriction"`.
@@ -64,6 +75,11 @@ type References interface {
 	// check says what is wrong with the key's value without quoting it, or nothing; a value found wrong is reported, and
 	// the name returned all the same, as the kind's stage refuses by itself those whom the value concerns.
 	Secret(field, namespace, name, key string, checks ...func(value []byte) string) string
+	// Authorities resolves ConfigMaps or Secrets of the object's own namespace that hold CA certificates under ca.crt. Where
+	// there are some and none can be used, the policy is not accepted either.
+	Authorities(field string, list []gwapiv1.LocalObjectReference) []string
+	// KeyPair resolves a Secret with a certificate and its key; namespace as for Secret.
+	KeyPair(field, namespace, name string) string
 	// Invalid reports a value that the schema lets through and the kind cannot use.
 	Invalid(field, message, mend string)
 }

@@ -132,7 +132,7 @@ func (r *rig) injected(key string) {
 	r.t.Helper()
 	r.plan.Secrets = []*plan.Secret{{Name: "Secret/t/key", Data: map[string]plan.Sensitive{"token": plan.NewSensitive([]byte(key))}}}
 	r.plan.Policies = []*plan.Policy{{
-		Name: "CredentialInjector/t/c", Kind: "CredentialInjector", Targets: []plan.Target{{Kind: plan.TargetBackend, Name: r.plan.Backends[0].Name}},
+		Name: "CredentialInjector/t/c", Kind: "CredentialInjector", Targets: []plan.Target{{Kind: plan.TargetPort, Name: r.plan.Backends[0].Name}},
 		Config: &credential.Config{Type: "APIKey", APIKey: &credential.APIKey{
 			Reference: credential.Reference{Secret: "Secret/t/key", Key: "token"}, Header: "Authorization",
 		}},

@@ -92,15 +92,10 @@ type builder struct {
 	backends map[string]*plan.Backend
 	chains   *engine.Build
 	secure   map[string]*secured
-	tls      map[*plan.Backend]tlsResult
+	tls      map[tlsKey]tlsResult
 	targets  map[targetKey]*dial.Target
 	budgets  map[budgetKey]*budget
 	problems []error
-}
-
-type tlsResult struct {
-	tls *dial.TLS
-	err error
 }
 
 type targetKey struct {
@@ -119,7 +114,7 @@ type budgetKey struct {
 func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b := &builder{
 		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
-		tls: map[*plan.Backend]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
+		tls: map[tlsKey]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
 		budgets: map[budgetKey]*budget{},
 	}
 	for _, secret := range p.Secrets {
@@ -279,7 +274,10 @@ func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBack
 	if c.fault = c.chain.Fault(); c.fault != nil {
 		return c
 	}
-	settings, err := b.upstreamTLS(backend)
+	settings, fault, err := b.upstreamTLS(scope.Gateway, c)
+	if c.fault = fault; fault != nil {
+		return c
+	}
 	if err == nil {
 		c.target, err = b.target(scope.Gateway, c, ref.Protocol, settings)
 	}
@@ -304,18 +302,6 @@ func inCluster(backend string) string {
 	namespace, rest, _ := strings.Cut(rest, "/")
 	name, _, _ := strings.Cut(rest, ":")
 	return name + "." + namespace + ".svc"
-}
-
-func (b *builder) upstreamTLS(backend *plan.Backend) (*dial.TLS, error) {
-	if backend.TLS == nil {
-		return nil, nil
-	}
-	if r, ok := b.tls[backend]; ok {
-		return r.tls, r.err
-	}
-	made, err := dial.NewTLS(backend.TLS, b.secret)
-	b.tls[backend] = tlsResult{made, err}
-	return made, err
 }
 
 // budget is the one of a backend's retries, kept from table to table while its setting stays.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
@@ -27,7 +28,8 @@ type graph struct {
 	views          *derive.Collection[*attach.Gateway]
 	routes         *derive.Collection[*route.Translated]
 	uses           *derive.Collection[*route.Use]
-	destinations   *derive.Collection[*backend.Translated]
+	destinations   *derive.Collection[*backend.Translated] // Backends
+	standard       *derive.Collection[*backend.Translated] // XBackends
 	services       *derive.Collection[*backend.Ports]
 	policyResults  *derive.Collection[*policyResult]
 	viewsByClass   *derive.Index[*attach.Gateway]
@@ -101,13 +103,18 @@ func (g *graph) deriveBackends() {
 	g.destinations = derive.Derive(g.Graph, "backends", g.in.Backends.Collection, func(r *derive.Reader, key string, object *v1alpha1.Backend) map[string]*backend.Translated {
 		return backend.Translate(r, g.in, key, object)
 	})
+	g.standard = derive.Derive(g.Graph, "xbackends", g.in.XBackends.Collection, func(r *derive.Reader, key string, object *unstructured.Unstructured) map[string]*backend.Translated {
+		return backend.TranslateStandard(r, g.in, key, object)
+	})
 	used := func(r *derive.Reader, name string) bool { return derive.Count(r, g.usesByBackend, name) > 0 }
 	g.services = derive.Derive(g.Graph, "services", g.in.Services.Collection, func(r *derive.Reader, key string, object *corev1.Service) map[string]*backend.Ports {
 		return backend.TranslateService(r, g.in, used, key, object)
 	})
-	planned := derive.Derive(g.Graph, "plan backends", g.destinations, func(_ *derive.Reader, key string, t *backend.Translated) map[string]*plan.Backend {
+	planned := func(_ *derive.Reader, key string, t *backend.Translated) map[string]*plan.Backend {
 		return map[string]*plan.Backend{key: t.Plan}
-	})
+	}
+	own := derive.Derive(g.Graph, "plan backends", g.destinations, planned)
+	standard := derive.Derive(g.Graph, "plan xbackends", g.standard, planned)
 	ports := derive.Derive(g.Graph, "plan services", g.services, func(_ *derive.Reader, _ string, p *backend.Ports) map[string]*plan.Backend {
 		list := map[string]*plan.Backend{}
 		for _, b := range p.Plans {
@@ -115,16 +122,25 @@ func (g *graph) deriveBackends() {
 		}
 		return list
 	})
-	g.backends = derive.NewOrdered(keep[*plan.Backend], planned, ports)
+	g.backends = derive.NewOrdered(keep[*plan.Backend], own, standard, ports)
+}
+
+// destination is a translated Backend or XBackend.
+func (g *graph) destination(r *derive.Reader, name string) (*backend.Translated, bool) {
+	if t, ok := derive.Get(r, g.destinations, name); ok {
+		return t, true
+	}
+	return derive.Get(r, g.standard, name)
 }
 
 // deriveSecrets makes the plan's Secrets of those that Gateways, Backends and policies name.
 func (g *graph) deriveSecrets() {
 	byGateway := derive.NewIndex(g.checked, gateway.Needs)
 	byBackend := derive.NewIndex(g.destinations, backend.Needs)
+	byStandard := derive.NewIndex(g.standard, backend.Needs)
 	byPolicy := derive.NewIndex(g.policyResults, func(_ string, p *policyResult) []string { return p.needs })
 	secret := func(r *derive.Reader, key string, data func() map[string][]byte) map[string]*plan.Secret {
-		if derive.Count(r, byGateway, key)+derive.Count(r, byBackend, key)+derive.Count(r, byPolicy, key) == 0 {
+		if derive.Count(r, byGateway, key)+derive.Count(r, byBackend, key)+derive.Count(r, byStandard, key)+derive.Count(r, byPolicy, key) == 0 {
 			return nil
 		}
 		s := &plan.Secret{Name: key, Data: map[string]plan.Sensitive{}}

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gwapiv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
+	"github.com/ebbgate/ebbgate/internal/translate/backend"
 )
 
 // inputs brings the sources of the graph from snapshot to snapshot.
@@ -76,9 +78,11 @@ func (in *inputs) set(key string, object source.Object) {
 		in.Secrets.Set(key, o)
 	case *corev1.ConfigMap:
 		in.ConfigMaps.Set(key, o)
+	case *unstructured.Unstructured: // the one kind without a Go type of its own
+		in.XBackends.Set(key, o)
 	default:
-		if kind, p := in.kindOf(key), asPolicy(object); kind != nil && p != nil {
-			in.Policies.Set(key, attach.Policy{Kind: kind, Object: p})
+		if kind := in.kindOf(key); kind != nil && asPolicy(kind, object) != nil {
+			in.Policies.Set(key, attach.Policy{Kind: kind, Object: asPolicy(kind, object)})
 		} else {
 			in.Others.Set(key, object)
 		}
@@ -109,13 +113,18 @@ func (in *inputs) delete(key string, object source.Object) {
 		in.Secrets.Delete(key)
 	case *corev1.ConfigMap:
 		in.ConfigMaps.Delete(key)
+	case *unstructured.Unstructured:
+		in.XBackends.Delete(key)
 	default:
 		in.Policies.Delete(key)
 		in.Others.Delete(key)
 	}
 }
 
-func asPolicy(object source.Object) policy.Object {
+func asPolicy(kind *policy.Kind, object source.Object) policy.Object {
+	if kind.Object != nil {
+		return kind.Object(object)
+	}
 	p, _ := object.(policy.Object)
 	return p
 }
@@ -140,8 +149,13 @@ func (in *inputs) status(key string) *attach.Status {
 		return &attach.Status{Ancestors: o.Status.Ancestors}
 	case *v1alpha1.GatewayParameters:
 		return &attach.Status{Ancestors: o.Status.Ancestors}
-	case policy.Object:
-		return &attach.Status{Ancestors: o.PolicyStatus().Ancestors}
+	case *unstructured.Unstructured:
+		return backend.Written(o)
+	}
+	if kind := in.kindOf(key); kind != nil && in.seen[key] != nil {
+		if p := asPolicy(kind, in.seen[key]); p != nil {
+			return &attach.Status{Ancestors: p.PolicyStatus().Ancestors}
+		}
 	}
 	return nil
 }

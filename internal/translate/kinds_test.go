@@ -7,9 +7,12 @@ import (
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtls"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
 )
 
-// The kinds of these tests are small ones over real API types: what is tested here is generic over kinds.
+// The kinds of these tests are small ones over real API types: what is tested here is generic over kinds. The standard's
+// own are the real ones, since what becomes of them is the standard's to say.
 
 type egress struct {
 	Region string `policy:"restriction" json:"region,omitempty"`
@@ -34,6 +37,8 @@ func oneLine(value []byte) string {
 
 func kinds() []*policy.Kind {
 	return []*policy.Kind{
+		backendtls.Kind(),
+		backendtraffic.Kind(),
 		{
 			Name:   "GuardRailsPolicy",
 			Attach: []plan.TargetKind{plan.TargetClass, plan.TargetGateway},

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -48,7 +49,7 @@ func (g *graph) derivePolicies() {
 
 func (g *graph) translatePolicy(r *derive.Reader, key string, p attach.Policy) *policyResult {
 	result := &policyResult{key: key, policy: p, targets: g.in.Targets(r, g.views, key, p)}
-	refs := &references{r: r, in: g.in, from: attach.Party{Group: attach.Group, Kind: p.Kind.Name, Namespace: p.Object.GetNamespace(), Name: p.Object.GetName()},
+	refs := &references{r: r, in: g.in, from: attach.Party{Group: cmp.Or(p.Kind.Group, attach.Group), Kind: p.Kind.Name, Namespace: p.Object.GetNamespace(), Name: p.Object.GetName()},
 		problems: attach.Problems{Object: key}}
 	planned := &plan.Policy{
 		Name: key, Kind: p.Kind.Name, Created: p.Object.GetCreationTimestamp().Time,
@@ -83,9 +84,9 @@ func (g *graph) effect(r *derive.Reader, p attach.Policy, config any, targets []
 			continue
 		}
 		var destination *plan.Backend
-		if t.Plan.Kind == plan.TargetBackend {
+		if t.Plan.Kind == plan.TargetBackend || t.Plan.Kind == plan.TargetPort {
 			destination = &plan.Backend{Name: t.Plan.Name, Origin: plan.Endpoints, Protocol: plan.HTTP} // a Service
-			if b, ok := derive.Get(r, g.destinations, t.Plan.Name); ok {
+			if b, ok := g.destination(r, t.Plan.Name); ok {
 				destination = b.Plan
 			}
 		}
@@ -110,7 +111,7 @@ func (g *graph) concerned(r *derive.Reader, t *attach.Target) []string {
 		if use, ok := derive.Get(r, g.uses, t.Object); ok {
 			return use.Gateways
 		}
-	case plan.TargetBackend:
+	case plan.TargetBackend, plan.TargetPort:
 		return g.reaching(r, t.Plan.Name)
 	}
 	return nil

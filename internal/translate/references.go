@@ -44,10 +44,51 @@ func (refs *references) Secret(field, namespace, name, key string, checks ...fun
 			break
 		}
 	}
-	if !slices.Contains(refs.needs, planName) {
-		refs.needs = append(refs.needs, planName)
-	}
+	refs.need(planName)
 	return planName
+}
+
+// Authorities are the plan names of what holds CA certificates; of the list, those that can be used.
+func (refs *references) Authorities(field string, list []gwapiv1.LocalObjectReference) []string {
+	var names []string
+	for i, ref := range list {
+		to := attach.Party{Group: string(ref.Group), Kind: string(ref.Kind), Namespace: refs.from.Namespace, Name: string(ref.Name)}
+		name, wrong := refs.in.Authorities(refs.r, refs.from, to,
+			string(gwapiv1.BackendTLSPolicyReasonInvalidCACertificateRef), string(gwapiv1.BackendTLSPolicyReasonInvalidKind))
+		if wrong != nil {
+			refs.problems.Add(attach.ResolvedRefs, wrong.Reason, fmt.Sprintf("%s[%d]", field, i), wrong.Message, wrong.Mend)
+			continue
+		}
+		names = append(names, name)
+	}
+	if len(list) > 0 && len(names) == 0 {
+		refs.problems.Add(attach.Accepted, string(gwapiv1.BackendTLSPolicyReasonNoValidCACertificate), field,
+			"none of the CA certificates can be used", "name a ConfigMap with certificates under ca.crt")
+	}
+	refs.need(names...)
+	return names
+}
+
+// KeyPair is the plan name of a Secret that holds a certificate and its key, and empty where it may not be used.
+func (refs *references) KeyPair(field, namespace, name string) string {
+	if namespace == "" {
+		namespace = refs.from.Namespace
+	}
+	pair, wrong := refs.in.KeyPair(refs.r, refs.from, namespace, name, string(gwapiv1.GatewayReasonInvalidClientCertificateRef))
+	if wrong != nil {
+		refs.problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
+		return ""
+	}
+	refs.need(pair)
+	return pair
+}
+
+func (refs *references) need(names ...string) {
+	for _, name := range names {
+		if !slices.Contains(refs.needs, name) {
+			refs.needs = append(refs.needs, name)
+		}
+	}
 }
 
 // blocking are the problems that keep the policy from being in force: all that are no warning, but for references that

@@ -32,9 +32,11 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 	routes := derive.Derive(g.Graph, "route statuses", g.routes, func(r *derive.Reader, key string, t *route.Translated) map[string]*attach.Verdict {
 		return verdicts(key, route.Judge(key, t, g.affecting(r, key)))
 	})
-	backends := derive.Derive(g.Graph, "backend statuses", g.destinations, func(r *derive.Reader, key string, t *backend.Translated) map[string]*attach.Verdict {
+	judge := func(r *derive.Reader, key string, t *backend.Translated) map[string]*attach.Verdict {
 		return verdicts(key, backend.Judge(t, g.reaching(r, key), g.affecting(r, key)))
-	})
+	}
+	backends := derive.Derive(g.Graph, "backend statuses", g.destinations, judge)
+	standard := derive.Derive(g.Graph, "xbackend statuses", g.standard, judge)
 	services := derive.Derive(g.Graph, "service problems", g.services, func(_ *derive.Reader, key string, p *backend.Ports) map[string]*attach.Verdict {
 		return verdicts(key, p.Verdict)
 	})
@@ -50,10 +52,10 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 		for _, c := range derive.Select(r, byParameters, key) {
 			gateways = append(gateways, c.Name)
 		}
-		return verdicts(key, gateway.JudgeParameters(key, p, gateways))
+		return verdicts(key, gateway.JudgeParameters(r, g.in, key, p, gateways))
 	})
 	broken := []*derive.Index[*attach.Verdict]{
-		derive.NewIndex(routes, attach.Broken), derive.NewIndex(backends, attach.Broken), derive.NewIndex(policies, attach.Broken),
+		derive.NewIndex(routes, attach.Broken), derive.NewIndex(backends, attach.Broken), derive.NewIndex(standard, attach.Broken), derive.NewIndex(policies, attach.Broken),
 	}
 	gateways := derive.Derive(g.Graph, "gateway statuses", g.checked, func(r *derive.Reader, key string, c *gateway.Checked) map[string]*attach.Verdict {
 		b, ours := derive.Get(r, g.bound, key)
@@ -71,7 +73,7 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 		}
 		return verdicts(key, gateway.Judge(key, b, s))
 	})
-	g.verdicts = derive.NewOrdered(stamp, policies, routes, backends, services, classes, parameters, gateways, others)
+	g.verdicts = derive.NewOrdered(stamp, policies, routes, backends, standard, services, classes, parameters, gateways, others)
 }
 
 // UnsupportedKind is the reason of the problem of an object of a kind that this version does not read.

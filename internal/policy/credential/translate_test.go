@@ -7,11 +7,13 @@ import (
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/clients"
 )
 
 // refs resolves every Secret but those named "gone", and judges the value that it has for a key.
 type refs struct {
+	policy.References
 	asked, invalid []string
 	values         map[string]string
 	faults         []string

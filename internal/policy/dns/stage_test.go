@@ -16,10 +16,12 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy/ranges"
 )
 
-type refs struct{ invalid []string }
+type refs struct {
+	policy.References
+	invalid []string
+}
 
-func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
-func (r *refs) Invalid(field, _, _ string)                                { r.invalid = append(r.invalid, field) }
+func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
 
 func list(words string) ranges.List {
 	var l ranges.List

@@ -5,12 +5,16 @@ import (
 	"time"
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
-type refs struct{ invalid []string }
+type refs struct {
+	policy.References
+	invalid []string
+}
 
-func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
-func (r *refs) Invalid(field, _, _ string)                                { r.invalid = append(r.invalid, field) }
+func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
 
 func TestTranslate(t *testing.T) {
 	f := func(written string, want time.Duration, invalid bool) {

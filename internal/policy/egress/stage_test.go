@@ -13,10 +13,12 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy/clients"
 )
 
-type refs struct{ invalid []string }
+type refs struct {
+	policy.References
+	invalid []string
+}
 
-func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
-func (r *refs) Invalid(field, _, _ string)                                { r.invalid = append(r.invalid, field) }
+func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
 
 func build(t *testing.T, c *Config) *restriction {
 	t.Helper()

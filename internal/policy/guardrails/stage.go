@@ -70,12 +70,15 @@ func (s *stage) Candidate(_ context.Context, _ *exchange.Exchange, c *policy.Can
 	return nil
 }
 
-// serverName is the SNI where the backend's TLS setting states one of its own.
+// serverName is the SNI where the TLS setting in force, a policy's or the backend's own, states one of its own.
 func serverName(c *policy.Candidate) string {
-	if c.Backend == nil || c.Backend.TLS == nil {
-		return ""
+	switch {
+	case c.Settings != nil && c.Settings.TLS != nil:
+		return hostname.Of(c.Settings.TLS.Hostname)
+	case c.Backend != nil && c.Backend.TLS != nil:
+		return hostname.Of(c.Backend.TLS.Hostname)
 	}
-	return hostname.Of(c.Backend.TLS.Hostname)
+	return ""
 }
 
 // denied refuses a host that is listed, and one whose spelling hides which host it is: a reg-name may be percent-encoded

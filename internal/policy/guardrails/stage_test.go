@@ -80,10 +80,24 @@ func TestCandidate(t *testing.T) {
 
 func TestCandidateJudgesTheServerName(t *testing.T) {
 	s := build(t, false, &Config{DenyHosts: []string{"*.test"}})
-	c := &policy.Candidate{Hostname: "a.example", Host: "a.example", Backend: &plan.Backend{TLS: &plan.TLS{Hostname: "front.test"}}}
-	if got := field(t, s.Candidate(t.Context(), &exchange.Exchange{}, c), exchange.HostDenied); got != "spec.hosts.deny" {
-		t.Errorf("%q", got)
+	f := func(own, policys, want string) {
+		t.Helper()
+		c := &policy.Candidate{Hostname: "a.example", Host: "a.example", Backend: &plan.Backend{}, Settings: &policy.Settings{}}
+		if own != "" {
+			c.Backend.TLS = &plan.TLS{Hostname: own}
+		}
+		if policys != "" {
+			c.Settings.TLS = &plan.TLS{Hostname: policys}
+		}
+		if got := field(t, s.Candidate(t.Context(), &exchange.Exchange{}, c), exchange.HostDenied); got != want {
+			t.Errorf("%q, %q: %q", own, policys, got)
+		}
 	}
+	f("", "", "")
+	f("front.test", "", "spec.hosts.deny")
+	f("", "front.test", "spec.hosts.deny")
+	f("a.example", "front.test", "spec.hosts.deny")
+	f("front.test", "a.example", "")
 }
 
 func prefixes(words string) ranges.List {

@@ -7,12 +7,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
-type refs struct{ invalid []string }
+type refs struct {
+	policy.References
+	invalid []string
+}
 
-func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
-func (r *refs) Invalid(field, _, _ string)                                { r.invalid = append(r.invalid, field) }
+func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
 
 func TestTranslate(t *testing.T) {
 	f := func(spec v1alpha1.GuardRailsPolicySpec, want *Config, enforced bool, invalid ...string) {

@@ -4,6 +4,8 @@ package order
 
 import (
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtls"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
 	"github.com/ebbgate/ebbgate/internal/policy/credential"
 	"github.com/ebbgate/ebbgate/internal/policy/dns"
 	"github.com/ebbgate/ebbgate/internal/policy/egress"
@@ -16,6 +18,8 @@ func Kinds() []*policy.Kind {
 		guardrails.Kind(),
 		egress.Kind(),
 		dns.Kind(),
+		backendtls.Kind(),
+		backendtraffic.Kind(),
 		credential.Kind(),
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwapixv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
@@ -19,6 +21,7 @@ import (
 
 var folders = map[string]string{
 	"GuardRailsPolicy": "guardrails", "EgressPolicy": "egress", "DNSPolicy": "dns", "CredentialInjector": "credential",
+	"BackendTLSPolicy": "backendtls", "XBackendTrafficPolicy": "backendtraffic",
 }
 
 func TestConfigsAreTagged(t *testing.T) {
@@ -42,6 +45,14 @@ type refs struct{ t *testing.T }
 func (r refs) Secret(_, _, name, _ string, _ ...func([]byte) string) string {
 	return plan.ObjectName("Secret", "ai", name)
 }
+func (r refs) Authorities(_ string, list []gwapiv1.LocalObjectReference) []string {
+	var names []string
+	for _, ref := range list {
+		names = append(names, plan.ObjectName(string(ref.Kind), "ai", string(ref.Name)))
+	}
+	return names
+}
+func (r refs) KeyPair(_, _, name string) string { return plan.ObjectName("Secret", "ai", name) }
 func (r refs) Invalid(field, message, _ string) { r.t.Errorf("%s: %s", field, message) }
 
 // example is the policy in the README of a kind, as its schema defaults it.
@@ -68,8 +79,10 @@ func example(t *testing.T, kind *policy.Kind) policy.Object {
 		t.Errorf("%s: %s", issue.Field, issue.Problem)
 	}
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, gwapiv1.Install, gwapixv1alpha1.Install} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
 	}
 	typed, err := scheme.New(object.GroupVersionKind())
 	if err != nil {
@@ -78,6 +91,12 @@ func example(t *testing.T, kind *policy.Kind) policy.Object {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
 		t.Fatal(err)
 	}
+	if kind.Object != nil {
+		if typed.GetObjectKind().GroupVersionKind().Group != kind.Group {
+			t.Errorf("the example is of another group than %q", kind.Group)
+		}
+		return kind.Object(typed)
+	}
 	return typed.(policy.Object)
 }
 
@@ -85,7 +104,7 @@ func TestExamplesLoad(t *testing.T) {
 	for _, kind := range Kinds() {
 		t.Run(kind.Name, func(t *testing.T) {
 			object := example(t, kind)
-			if got := reflect.TypeOf(object).Elem().Name(); got != kind.Name {
+			if got := object.GetObjectKind().GroupVersionKind().Kind; got != kind.Name {
 				t.Fatalf("the example is a %s", got)
 			}
 			if kind.Enforce != nil && !kind.Enforce(object) {

@@ -5,12 +5,15 @@ import (
 	"testing"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
-type refs struct{ invalid []string }
+type refs struct {
+	policy.References
+	invalid []string
+}
 
-func (r *refs) Secret(_, _, _, _ string, _ ...func([]byte) string) string { return "" }
-func (r *refs) Invalid(field, message, _ string)                          { r.invalid = append(r.invalid, field+": "+message) }
+func (r *refs) Invalid(field, message, _ string) { r.invalid = append(r.invalid, field+": "+message) }
 
 func TestList(t *testing.T) {
 	f := func(cidr, address string, touches, holds, singles bool) {

@@ -84,7 +84,8 @@ type Scope struct {
 	Route, Rule              string // plan names
 }
 
-// targets of the scope, from the most general to the most specific: GatewayClass, Gateway, listener, Backend, Route, rule.
+// targets of the scope, from the most general to the most specific: GatewayClass, Gateway, listener, Backend, port, Route,
+// rule.
 func (s Scope) targets() []plan.Target {
 	list := []plan.Target{
 		{Kind: plan.TargetClass, Name: s.Class},
@@ -92,9 +93,10 @@ func (s Scope) targets() []plan.Target {
 		{Kind: plan.TargetListener, Name: s.Gateway + "#" + s.Listener},
 	}
 	if s.Backend != "" {
-		list = append(list, plan.Target{Kind: plan.TargetBackend, Name: s.Backend})
-		if service, _, ok := strings.Cut(s.Backend, ":"); ok { // a Service's policies hold for each of its ports
-			list = append(list, plan.Target{Kind: plan.TargetBackend, Name: service})
+		whole, _, port := strings.Cut(s.Backend, ":") // a Service's policies hold for each of its ports
+		list = append(list, plan.Target{Kind: plan.TargetBackend, Name: whole})
+		if port {
+			list = append(list, plan.Target{Kind: plan.TargetPort, Name: s.Backend})
 		}
 	}
 	return append(list, plan.Target{Kind: plan.TargetRoute, Name: s.Route}, plan.Target{Kind: plan.TargetRule, Name: s.Rule})
@@ -128,10 +130,7 @@ func (b *Build) build(in []attached) *Chain {
 	chain := &Chain{Settings: policy.NewSettings()}
 	for _, kind := range b.engine.config.Kinds {
 		var inForce []*plan.Policy
-		for _, a := range in {
-			if a.policy.Kind != kind.Name {
-				continue
-			}
+		for _, a := range counting(kind, in) {
 			if a.policy.Fault != nil {
 				chain.fail(broken(kind, a.policy, a.policy.Fault.Message))
 				continue
@@ -148,6 +147,21 @@ func (b *Build) build(in []attached) *Chain {
 		}
 	}
 	return chain
+}
+
+// counting are the policies of a kind that count in a chain. One that has lost its target counts by its restrictions
+// alone, hence not at all where the kind has none.
+func counting(kind *policy.Kind, in []attached) []attached {
+	var list []attached
+	for _, a := range in {
+		if a.policy.Kind == kind.Name && (!a.conflicted || kind.Restrict != nil) {
+			list = append(list, a)
+		}
+	}
+	if kind.Whole && len(list) > 1 {
+		return list[len(list)-1:]
+	}
+	return list
 }
 
 func (c *Chain) fail(refusal *exchange.Refusal) {

@@ -8,7 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwapixv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/derive"
@@ -22,6 +24,9 @@ const Controller gwapiv1.GatewayController = "ebbgate.dev/egress-gateway"
 
 // Group is the API group of our own kinds.
 const Group = v1alpha1.GroupName
+
+// StandardGroup is the API group of the standard's experimental kinds.
+const StandardGroup = gwapixv1alpha1.GroupName
 
 // Policy is a policy object with its kind.
 type Policy struct {
@@ -39,6 +44,7 @@ type Inputs struct {
 	Parameters derive.Source[*v1alpha1.GatewayParameters]
 	Routes     derive.Source[*Route]
 	Backends   derive.Source[*v1alpha1.Backend]
+	XBackends  derive.Source[*unstructured.Unstructured]
 	Policies   derive.Source[Policy]
 	Namespaces derive.Source[*corev1.Namespace]
 	Services   derive.Source[*corev1.Service]
@@ -62,6 +68,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		Parameters: derive.NewSource[*v1alpha1.GatewayParameters](g),
 		Routes:     derive.NewSource[*Route](g),
 		Backends:   derive.NewSource[*v1alpha1.Backend](g),
+		XBackends:  derive.NewSource[*unstructured.Unstructured](g),
 		Policies:   derive.NewSource[Policy](g),
 		Namespaces: derive.NewSource[*corev1.Namespace](g),
 		Services:   derive.NewSource[*corev1.Service](g),

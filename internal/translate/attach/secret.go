@@ -81,34 +81,38 @@ func (in *Inputs) KeyPair(r *derive.Reader, from Party, namespace, name, reason 
 	return key, nil
 }
 
-// Authorities resolves a reference to a ConfigMap or Secret of the same namespace that holds CA certificates, and
-// checks them. Its name is the plan's.
-func (in *Inputs) Authorities(r *derive.Reader, kind, namespace, name, reason string) (string, *Wrong) {
-	key := plan.ObjectName(kind, namespace, name)
-	var data map[string][]byte
-	ok := false
-	switch kind {
-	case "Secret":
-		var secret *corev1.Secret
-		if secret, ok = derive.Get(r, in.Secrets.Collection, key); ok {
-			data = Data(secret)
-		}
-	case "ConfigMap":
-		var config *corev1.ConfigMap
-		if config, ok = derive.Get(r, in.ConfigMaps.Collection, key); ok {
-			data = ConfigData(config)
-		}
-	default:
-		return "", &Wrong{reason, fmt.Sprintf("%s %s/%s cannot hold CA certificates", kind, namespace, name), "name a ConfigMap or a Secret"}
+// Authorities resolves a reference to a ConfigMap or Secret that holds CA certificates, and checks them. Its name is the
+// plan's. Invalid is the reason to give for one that is missing or broken, kind for one that cannot hold any.
+func (in *Inputs) Authorities(r *derive.Reader, from, to Party, invalid, kind string) (string, *Wrong) {
+	what := fmt.Sprintf("%s %s/%s", to.Kind, to.Namespace, to.Name)
+	if to.Group != "" || to.Kind != "Secret" && to.Kind != "ConfigMap" {
+		return "", &Wrong{kind, what + " cannot hold CA certificates", "name a ConfigMap or a Secret"}
 	}
+	if !in.Permitted(r, from, to) {
+		message, mend := NotPermitted(from, to)
+		return "", &Wrong{"RefNotPermitted", message, mend}
+	}
+	key := plan.ObjectName(to.Kind, to.Namespace, to.Name)
+	data, ok := in.data(r, key)
 	if !ok {
-		return "", &Wrong{reason, fmt.Sprintf("%s %s/%s does not exist", kind, namespace, name), "create it, or name one that exists"}
+		return "", &Wrong{invalid, what + " does not exist", "create it, or name one that exists"}
 	}
 	if !certificates(data[authorityKey]) {
-		return "", &Wrong{reason, fmt.Sprintf("%s %s/%s: %s holds no PEM certificates, or holds something else besides", kind, namespace, name, authorityKey),
+		return "", &Wrong{invalid, fmt.Sprintf("%s: %s holds no PEM certificates, or holds something else besides", what, authorityKey),
 			"write one or more CERTIFICATE blocks there"}
 	}
 	return key, nil
+}
+
+// data is what a Secret or ConfigMap holds.
+func (in *Inputs) data(r *derive.Reader, key string) (map[string][]byte, bool) {
+	if secret, ok := derive.Get(r, in.Secrets.Collection, key); ok {
+		return Data(secret), true
+	}
+	if config, ok := derive.Get(r, in.ConfigMaps.Collection, key); ok {
+		return ConfigData(config), true
+	}
+	return nil, false
 }
 
 // certificates reports whether PEM text is made of certificates alone, one at least.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/internal/derive"
@@ -33,7 +34,10 @@ func (in *Inputs) Targets(r *derive.Reader, gateways *derive.Collection[*Gateway
 	for i, ref := range p.Object.TargetReferences() {
 		t := &Target{Ref: ref, Field: fmt.Sprintf("spec.targetRefs[%d]", i), List: Problems{Object: key}}
 		in.resolve(r, gateways, t, p)
-		if t.Attached() {
+		if t.Attached() && p.Kind.Refuses != nil {
+			in.refuse(r, t, p)
+		}
+		if t.Winning() {
 			in.contest(r, t, p)
 		}
 		targets = append(targets, t)
@@ -66,6 +70,9 @@ func (in *Inputs) resolve(r *derive.Reader, gateways *derive.Collection[*Gateway
 	case !exists:
 		t.List.Add(Accepted, string(gwapiv1.PolicyReasonTargetNotFound), t.Field, Words(t.Object)+" does not exist, or is not served by Ebbgate",
 			"name an object of the policy's own namespace")
+	case name == "" && kind == plan.TargetPort:
+		t.List.Add(Accepted, string(gwapiv1.PolicyReasonTargetNotFound), t.Field+".sectionName",
+			fmt.Sprintf("%s has no port named %s", Words(t.Object), section(t.Ref)), "name a port of the Service's spec.ports by its name")
 	case name == "":
 		t.List.Add(Accepted, string(gwapiv1.PolicyReasonTargetNotFound), t.Field+".sectionName",
 			fmt.Sprintf("%s has no section named %s", Words(t.Object), section(t.Ref)), "name a listener of the Gateway or a named rule of the route")
@@ -102,12 +109,47 @@ func (in *Inputs) find(r *derive.Reader, gateways *derive.Collection[*Gateway], 
 		}
 		return "", true
 	}
-	if t.Ref.Kind == "Service" {
+	if kind == plan.TargetPort {
+		service, ok := derive.Get(r, in.Services.Collection, t.Object)
+		if !ok {
+			return "", false
+		}
+		for _, port := range service.Spec.Ports {
+			if port.Name == section(t.Ref) {
+				return fmt.Sprintf("%s:%d", t.Object, port.Port), true
+			}
+		}
+		return "", true
+	}
+	switch t.Ref.Kind {
+	case "Service":
 		_, exists = derive.Get(r, in.Services.Collection, t.Object)
-	} else {
+	case "XBackend":
+		_, exists = derive.Get(r, in.XBackends.Collection, t.Object)
+	default:
 		_, exists = derive.Get(r, in.Backends.Collection, t.Object)
 	}
 	return t.Object, exists
+}
+
+// refuse asks the kind about a backend that it does not take.
+func (in *Inputs) refuse(r *derive.Reader, t *Target, p Policy) {
+	var object runtime.Object
+	if b, ok := derive.Get(r, in.Backends.Collection, t.Object); ok {
+		object = b
+	} else if x, ok := derive.Get(r, in.XBackends.Collection, t.Object); ok {
+		object = x
+	} else {
+		return
+	}
+	reason, message, mend := p.Kind.Refuses(object)
+	if reason == "" {
+		return
+	}
+	if t.Plan.Conflicted = reason == gwapiv1.PolicyReasonConflicted; !t.Plan.Conflicted {
+		t.Plan = plan.Target{}
+	}
+	t.List.Add(Accepted, string(reason), t.Field, message, mend)
 }
 
 // contest decides between the policies of one kind that name one target.
@@ -139,7 +181,23 @@ func (in *Inputs) claim(p Policy, ref gwapiv1.LocalPolicyTargetReferenceWithSect
 	if kind, _ := targetKind(ref); kind == plan.TargetClass && namespace != in.ControllerNamespace {
 		return "" // not permitted, so it takes the class from nobody
 	}
-	return strings.Join([]string{p.Kind.Name, string(ref.Group), string(ref.Kind), namespace, string(ref.Name), section(ref)}, "|")
+	return claim(p.Kind.Name, namespace, ref)
+}
+
+func claim(kind, namespace string, ref gwapiv1.LocalPolicyTargetReferenceWithSectionName) string {
+	return strings.Join([]string{kind, string(ref.Group), string(ref.Kind), namespace, string(ref.Name), section(ref)}, "|")
+}
+
+// Named reports whether a policy of a kind names a port of a Service as its target, by itself or with the whole Service,
+// whatever becomes of the policy.
+func (in *Inputs) Named(r *derive.Reader, kind, namespace, service, port string) bool {
+	ref := gwapiv1.LocalPolicyTargetReferenceWithSectionName{LocalPolicyTargetReference: gwapiv1.LocalPolicyTargetReference{Kind: "Service", Name: gwapiv1.ObjectName(service)}}
+	named := derive.Count(r, in.policiesByTarget, claim(kind, namespace, ref))
+	if port != "" {
+		ref.SectionName = new(gwapiv1.SectionName(port))
+		named += derive.Count(r, in.policiesByTarget, claim(kind, namespace, ref))
+	}
+	return named > 0
 }
 
 func targetKind(ref gwapiv1.LocalPolicyTargetReferenceWithSectionName) (plan.TargetKind, bool) {
@@ -158,7 +216,11 @@ func targetKind(ref gwapiv1.LocalPolicyTargetReferenceWithSectionName) (plan.Tar
 			return plan.TargetRule, true
 		}
 		return plan.TargetRoute, true
-	case gwapiv1.LocalPolicyTargetReference{Group: Group, Kind: "Backend"}, gwapiv1.LocalPolicyTargetReference{Kind: "Service"}:
+	case gwapiv1.LocalPolicyTargetReference{Group: Group, Kind: "Backend"}, gwapiv1.LocalPolicyTargetReference{Group: StandardGroup, Kind: "XBackend"},
+		gwapiv1.LocalPolicyTargetReference{Kind: "Service"}:
+		if !whole && ref.Kind == "Service" {
+			return plan.TargetPort, true
+		}
 		return plan.TargetBackend, whole
 	}
 	return "", false

@@ -1,4 +1,4 @@
-// Package backend translates destinations: our Backend, and the ports of Services with their EndpointSlices. Who may
+// Package backend translates destinations: our Backend, the standard's XBackend, and the ports of Services with their EndpointSlices. Who may
 // use one is route's and attach's business; whether an address may be dialled is decided by the data path, but for what
 // no endpoint of a Service may ever be. translate calls it.
 package backend
@@ -17,9 +17,10 @@ import (
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
-// Translated is a Backend.
+// Translated is a Backend, or an XBackend that was read into one.
 type Translated struct {
 	Backend  *v1alpha1.Backend
+	Standard *Standard // set for an XBackend
 	Plan     *plan.Backend
 	Problems []problem.Problem
 	Needs    []string // Secrets and ConfigMaps it names
@@ -41,24 +42,24 @@ func Hostname(b *v1alpha1.Backend) string {
 
 // Translate makes the plan of a Backend. What is wrong with it leaves it in the plan with a fault.
 func Translate(r *derive.Reader, in *attach.Inputs, key string, b *v1alpha1.Backend) map[string]*Translated {
-	t := &Translated{Backend: b, Plan: &plan.Backend{
+	t := &Translated{Backend: b}
+	t.translate(r, in, &attach.Problems{Object: key})
+	return map[string]*Translated{key: t}
+}
+
+func (t *Translated) translate(r *derive.Reader, in *attach.Inputs, problems *attach.Problems) {
+	b, key := t.Backend, problems.Object
+	t.Plan = &plan.Backend{
 		Name: key, Origin: plan.Resolved, Hostname: Hostname(b), Port: int(b.Spec.Port.Number), Protocol: plan.HTTP,
-	}}
-	problems := &attach.Problems{Object: key}
+	}
 	refuse := func(field, message, mend string) {
 		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, message, mend)
 	}
-	switch b.Spec.Protocol {
-	case "", v1alpha1.BackendProtocolHTTP:
-	case v1alpha1.BackendProtocolHTTP11:
-		t.Plan.Protocol = plan.HTTP11
-	default:
-		refuse("spec.protocol", fmt.Sprintf("protocol %s is not supported in this version", b.Spec.Protocol), "write HTTP or HTTP11")
-	}
+	t.protocol(refuse)
 	switch b.Spec.Type {
 	case v1alpha1.BackendTypeExternalHostname:
-		if _, err := netip.ParseAddr(t.Plan.Hostname); err == nil || t.Plan.Hostname == "" {
-			refuse("spec.externalHostname.hostname", "not a host name", "write a fully qualified name, or use type: Addresses")
+		if what, mend := external(t.Plan.Hostname); what != "" {
+			refuse("spec.externalHostname.hostname", what, mend)
 		}
 	case v1alpha1.BackendTypeAddresses:
 		t.Plan.Origin = plan.Literal
@@ -71,7 +72,32 @@ func Translate(r *derive.Reader, in *attach.Inputs, key string, b *v1alpha1.Back
 	if !attach.Served(t.Problems) {
 		t.Plan.Fault = &plan.Fault{Reason: t.Problems[0].Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), t.Problems[0].Field, t.Problems[0].Message)}
 	}
-	return map[string]*Translated{key: t}
+}
+
+// protocol is what is spoken. Which HTTP/2 it is, by ALPN or with prior knowledge, follows from TLS; the two names of it
+// hold what was meant against what is configured (GEP-4894).
+func (t *Translated) protocol(refuse func(field, message, mend string)) {
+	spec := &t.Backend.Spec
+	clear := spec.TLS != nil && spec.TLS.Mode == v1alpha1.BackendTLSModeNone
+	switch spec.Protocol {
+	case "", v1alpha1.BackendProtocolHTTP:
+	case v1alpha1.BackendProtocolHTTP11:
+		t.Plan.Protocol = plan.HTTP11
+	case v1alpha1.BackendProtocolHTTP2:
+		t.Plan.Protocol = plan.HTTP2
+		if clear {
+			refuse("spec.protocol", "protocol HTTP2 needs TLS", "write H2C, or leave out tls.mode None")
+		}
+	case v1alpha1.BackendProtocolH2C:
+		t.Plan.Protocol = plan.HTTP2
+		if !clear {
+			refuse("spec.protocol", "protocol H2C is in clear text, and tls asks for TLS", "write tls.mode None, or HTTP2")
+		}
+	case v1alpha1.BackendProtocolGRPC:
+		t.Plan.Protocol = plan.HTTP2
+	default:
+		refuse("spec.protocol", fmt.Sprintf("protocol %s is not supported in this version", spec.Protocol), "write HTTP, HTTP11, HTTP2, H2C or GRPC")
+	}
 }
 
 func (t *Translated) addresses(refuse func(field, message, mend string)) {
@@ -102,6 +128,10 @@ func Judge(t *Translated, gateways, policies []string) *attach.Verdict {
 		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), t.Problems)
 		conditions.Affected(policies)
 		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
+	}
+	if t.Standard != nil {
+		v.Status = t.Standard.status(t.Plan.Name, ours)
+		return v
 	}
 	v.Status = &attach.Status{Object: t.Plan.Name, Ancestors: attach.Ancestors(t.Backend.Status.Ancestors, ours)}
 	return v

@@ -59,7 +59,7 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 		if wrong != nil {
 			continue // the routes that use it say so
 		}
-		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: plan.HTTP}
+		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: Spoken(port)}
 		for _, slice := range in.EndpointSlices(r, key) {
 			ports.collect(in, b, port, slice)
 		}
@@ -73,6 +73,41 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 		return nil
 	}
 	return map[string]*Ports{key: ports}
+}
+
+// The Kubernetes standard application protocols (KEP-3726, GEP-1911), and IANA's name of HTTP over TLS.
+const (
+	appH2C = "kubernetes.io/h2c"
+	appWS  = "kubernetes.io/ws"
+	appWSS = "kubernetes.io/wss"
+
+	appHTTPS = "https"
+)
+
+// Spoken is what a port says that it speaks: WebSocket is opened in HTTP/1.1 (RFC 6455); whatever we do not know is left
+// to the client's version.
+func Spoken(port *corev1.ServicePort) plan.Protocol {
+	switch attach.Or(port.AppProtocol, "") {
+	case appH2C:
+		return plan.HTTP2
+	case appWS, appWSS:
+		return plan.HTTP11
+	}
+	return plan.HTTP
+}
+
+// Secured says what is wrong with using a port that says it speaks TLS: without a BackendTLSPolicy nobody says how it is
+// verified (GEP-1911), and what is meant for TLS must not go out in the clear.
+func Secured(r *derive.Reader, in *attach.Inputs, key string, service *corev1.Service, port *corev1.ServicePort) *attach.Wrong {
+	says := attach.Or(port.AppProtocol, "")
+	if says != appWSS && !strings.EqualFold(says, appHTTPS) || in.Named(r, "BackendTLSPolicy", service.Namespace, service.Name, port.Name) {
+		return nil
+	}
+	return &attach.Wrong{
+		Reason:  string(gwapiv1.RouteReasonUnsupportedProtocol),
+		Message: fmt.Sprintf("port %d of %s speaks %s, and no BackendTLSPolicy says how it is verified", port.Port, attach.Words(key), says),
+		Mend:    "write a BackendTLSPolicy for the Service",
+	}
 }
 
 // collect adds the ready addresses of a slice's port.

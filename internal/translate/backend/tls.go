@@ -15,6 +15,7 @@ import (
 // The reasons of references that lead nowhere.
 const (
 	invalidAuthority   = string(gwapiv1.BackendTLSPolicyReasonInvalidCACertificateRef)
+	invalidKind        = string(gwapiv1.BackendTLSPolicyReasonInvalidKind)
 	invalidCertificate = string(gwapiv1.GatewayReasonInvalidClientCertificateRef)
 )
 
@@ -60,13 +61,18 @@ func (t *Translated) validation(r *derive.Reader, in *attach.Inputs, problems *a
 		}
 		t.Plan.TLS.SANs = append(t.Plan.TLS.SANs, san)
 	}
+	if known := v.WellKnownCACertificates; known != nil && *known != gwapiv1.WellKnownCACertificatesSystem {
+		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), "spec.tls.validation.wellKnownCACertificates",
+			fmt.Sprintf("no certificates are known by the name %s", *known), "write System, or name CA certificates")
+	}
 	t.Plan.TLS.SystemRoots = len(v.CACertificateRefs) == 0
 	for i, ref := range v.CACertificateRefs {
 		kind := ref.Kind
 		if kind == "" {
 			kind = "ConfigMap"
 		}
-		name, wrong := in.Authorities(r, kind, t.Backend.Namespace, string(ref.Name), invalidAuthority)
+		to := attach.Party{Group: ref.Group, Kind: kind, Namespace: t.Backend.Namespace, Name: string(ref.Name)}
+		name, wrong := in.Authorities(r, t.party(), to, invalidAuthority, invalidKind)
 		if wrong != nil {
 			problems.Add(attach.ResolvedRefs, wrong.Reason, fmt.Sprintf("spec.tls.validation.caCertificateRefs[%d]", i), wrong.Message, wrong.Mend)
 			continue
@@ -76,18 +82,26 @@ func (t *Translated) validation(r *derive.Reader, in *attach.Inputs, problems *a
 	}
 }
 
+// party is the Backend as one that refers to others.
+func (t *Translated) party() attach.Party {
+	if t.Standard != nil {
+		return attach.Party{Group: attach.StandardGroup, Kind: "XBackend", Namespace: t.Backend.Namespace, Name: t.Backend.Name}
+	}
+	return attach.Party{Group: attach.Group, Kind: "Backend", Namespace: t.Backend.Namespace, Name: t.Backend.Name}
+}
+
+// certificate resolves our own; where the Backend names none it is that of the Gateway through which it is reached.
 func (t *Translated) certificate(r *derive.Reader, in *attach.Inputs, problems *attach.Problems, ref *gwapiv1.SecretObjectReference) {
 	const field = "spec.tls.clientCertificateRef"
 	if ref == nil {
-		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, "a client certificate of the Gateway is not supported in this version", "name the Secret here")
+		t.Plan.TLS.GatewayCertificate, t.Plan.TLS.Mutual = true, true
 		return
 	}
 	if attach.Or(ref.Group, "") != "" || attach.Or(ref.Kind, "Secret") != "Secret" {
 		problems.Add(attach.ResolvedRefs, invalidCertificate, field, "only a Secret holds a client certificate", "name a Secret of type kubernetes.io/tls")
 		return
 	}
-	from := attach.Party{Group: attach.Group, Kind: "Backend", Namespace: t.Backend.Namespace, Name: t.Backend.Name}
-	name, wrong := in.KeyPair(r, from, attach.Or(ref.Namespace, t.Backend.Namespace), string(ref.Name), invalidCertificate)
+	name, wrong := in.KeyPair(r, t.party(), attach.Or(ref.Namespace, t.Backend.Namespace), string(ref.Name), invalidCertificate)
 	if wrong != nil {
 		problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
 		return

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -43,7 +44,12 @@ func Bind(r *derive.Reader, in *attach.Inputs, ports *derive.Index[*Checked], lo
 		Checked: c, Taken: map[string]*attach.Problems{},
 		View: &attach.Gateway{Name: c.Name, Namespace: c.Gateway.Namespace, Class: class},
 	}
-	planned := &plan.Gateway{Name: c.Name, Class: class, Addresses: c.Addresses, Identity: c.Identity, Local: local, Listeners: []*plan.Listener{}}
+	planned := &plan.Gateway{
+		Name: c.Name, Class: class, Addresses: c.Addresses, Local: local, Listeners: []*plan.Listener{},
+		Identity: c.Settings.Identity, SPIFFE: c.Settings.SPIFFE, Peers: c.Settings.Peers,
+		HopName:           cmp.Or(c.Settings.HopName, string(c.Gateway.UID)),
+		ClientCertificate: c.Certificate, ClientFault: c.CertificateFault,
+	}
 	for _, l := range c.Listeners {
 		programmed := c.Accepted && l.Valid()
 		if programmed && !in.Kubernetes {

@@ -9,7 +9,6 @@ import (
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/derive"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
@@ -21,15 +20,20 @@ const loopback = "127.0.0.1"
 
 // Checked is a Gateway of ours, checked by itself.
 type Checked struct {
-	Gateway    *gwapiv1.Gateway
-	Name       string // namespace/name
-	Accepted   bool   // what is wrong with it, if anything, leaves it served
-	Addresses  []string
-	Identity   []plan.StaticSource
+	Gateway   *gwapiv1.Gateway
+	Name      string // namespace/name
+	Accepted  bool   // what is wrong with it, if anything, leaves it served
+	Addresses []string
+	Identity  []plan.StaticSource
+
+	Certificate      string      // plan name of the client certificate; may be empty
+	CertificateFault *plan.Fault // why it cannot be used
+
 	Parameters string // plan name of its GatewayParameters; may be empty
+	Settings   Settings
 	Listeners  []*Listener
 	Problems   []problem.Problem // not of its listeners
-	Needs      []string          // Secrets it names
+	Needs      []string          // Secrets and ConfigMaps it names
 }
 
 // Check checks a Gateway. One of another controller's class gives a Checked without a name, for the warning alone, or
@@ -53,20 +57,36 @@ func Check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway) 
 	unsupported(problems, g)
 	c.addresses(in, problems)
 	c.parameters(r, in, problems)
-	c.Accepted = attach.Served(problems.List)
+	c.certificate(r, in, problems)
+	warnInsecure(problems, g)
+	c.Accepted = len(attach.About(attach.Accepted, problems.List)) == 0
 	for i := range g.Spec.Listeners {
 		c.Listeners = append(c.Listeners, check(r, in, key, g, i))
 	}
 	conflicts(c.Listeners)
-	if c.Accepted {
-		for _, l := range c.Listeners {
-			if l.Valid() {
-				c.Needs = append(c.Needs, l.Plan.Certificates...)
-			}
-		}
-	}
+	c.needs()
 	c.Problems = problems.List
 	return map[string]*Checked{key: c}
+}
+
+// needs notes the Secrets and ConfigMaps of what is served.
+func (c *Checked) needs() {
+	if !c.Accepted {
+		return
+	}
+	for _, l := range c.Listeners {
+		if !l.Valid() {
+			continue
+		}
+		c.Needs = append(c.Needs, l.Plan.Certificates...)
+		if l.Plan.Clients != nil {
+			c.Needs = append(c.Needs, l.Plan.Clients.Roots...)
+		}
+	}
+	c.Needs = append(c.Needs, c.Settings.needs...)
+	if c.Certificate != "" {
+		c.Needs = append(c.Needs, c.Certificate)
+	}
 }
 
 // unsupported refuses what this version does not build: a Gateway that asks for it would be less strict, or less
@@ -74,12 +94,6 @@ func Check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway) 
 func unsupported(problems *attach.Problems, g *gwapiv1.Gateway) {
 	refuse := func(field string) {
 		problems.Add(attach.Accepted, string(gwapiv1.ListenerReasonUnsupportedValue), field, "not supported in this version", "leave it out")
-	}
-	if g.Spec.TLS != nil && g.Spec.TLS.Frontend != nil {
-		refuse("spec.tls.frontend")
-	}
-	if g.Spec.TLS != nil && g.Spec.TLS.Backend != nil {
-		refuse("spec.tls.backend")
 	}
 	if scope := g.Spec.DefaultScope; scope != "" && scope != gwapiv1.GatewayDefaultScopeNone {
 		refuse("spec.defaultScope")
@@ -112,52 +126,4 @@ func (c *Checked) addresses(in *attach.Inputs, problems *attach.Problems) {
 	if len(c.Addresses) == 0 && !in.Kubernetes {
 		c.Addresses = []string{loopback}
 	}
-}
-
-// parameters resolves infrastructure.parametersRef.
-func (c *Checked) parameters(r *derive.Reader, in *attach.Inputs, problems *attach.Problems) {
-	if c.Gateway.Spec.Infrastructure == nil || c.Gateway.Spec.Infrastructure.ParametersRef == nil {
-		return
-	}
-	const field = "spec.infrastructure.parametersRef"
-	ref := c.Gateway.Spec.Infrastructure.ParametersRef
-	refuse := func(message, mend string) {
-		problems.Add(attach.Accepted, string(gwapiv1.GatewayReasonInvalidParameters), field, message, mend)
-	}
-	if ref.Group != attach.Group || ref.Kind != "GatewayParameters" {
-		refuse(fmt.Sprintf("%s of group %q holds no parameters of a Gateway", ref.Kind, ref.Group), "name a GatewayParameters of group "+attach.Group)
-		return
-	}
-	c.Parameters = plan.ObjectName("GatewayParameters", c.Gateway.Namespace, ref.Name)
-	parameters, ok := derive.Get(r, in.Parameters.Collection, c.Parameters)
-	if !ok {
-		refuse(attach.Words(c.Parameters)+" does not exist", "create it in the Gateway's namespace, or leave the reference out")
-		return
-	}
-	var wrong *problem.Problem
-	if c.Identity, wrong = identity(parameters); wrong != nil {
-		refuse(fmt.Sprintf("%s: %s: %s", attach.Words(c.Parameters), wrong.Field, wrong.Message), wrong.Mend)
-	}
-}
-
-// identity are the static sources of a GatewayParameters, or what is wrong with them.
-func identity(parameters *v1alpha1.GatewayParameters) ([]plan.StaticSource, *problem.Problem) {
-	var sources []plan.StaticSource
-	for i, source := range parameters.Spec.Identity {
-		field := fmt.Sprintf("spec.identity[%d]", i)
-		if source.Type != v1alpha1.IdentitySourceStatic {
-			return nil, &problem.Problem{Field: field + ".type", Message: "not supported in this version", Mend: "write type: Static"}
-		}
-		for j, entry := range source.Entries {
-			prefix, err := netip.ParsePrefix(string(entry.CIDR))
-			if err != nil || prefix != prefix.Masked() {
-				return nil, &problem.Problem{Field: fmt.Sprintf("%s.entries[%d].cidr", field, j), Message: "not a range of addresses",
-					Mend: "write one such as 10.1.0.0/16, with no bits set after the prefix"}
-			}
-			sources = append(sources, plan.StaticSource{
-				CIDR: prefix.String(), Namespace: string(entry.Namespace), ServiceAccount: string(entry.ServiceAccount),
-			})
-		}
-	}
-	return sources, nil
 }

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
@@ -38,7 +38,11 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 		taken := b.Taken[l.Plan.Name]
 		entry := judgeListener(c, l, taken, s.Routes(l.Plan.Name))
 		status.Listeners = append(status.Listeners, entry)
-		problems = append(problems, l.Problems.List...)
+		for _, p := range l.Problems.List {
+			if !slices.Contains(problems, p) { // listeners of one port share its validation of clients
+				problems = append(problems, p)
+			}
+		}
 		switch {
 		case !l.Valid():
 			invalid = append(invalid, l.Plan.Name)
@@ -51,6 +55,10 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 	conditions := &attach.Conditions{Generation: c.Gateway.Generation}
 	accept(conditions, c, invalid)
 	program(conditions, c, programmed)
+	resolve(conditions, c, status.Listeners)
+	if warned := attach.About(insecureMode, c.Problems); len(warned) > 0 {
+		conditions.Add(insecureMode, metav1.ConditionTrue, warned[0].Reason, attach.Message(warned))
+	}
 	degrade(conditions, problems, s.Broken)
 	conditions.Affected(s.Policies)
 	status.Conditions = conditions.List
@@ -86,6 +94,26 @@ func program(conditions *attach.Conditions, c *Checked, programmed int) {
 	default:
 		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.GatewayReasonProgrammed), "")
 	}
+}
+
+// resolve says what became of the references of a Gateway that has some of its own; those of its listeners count along.
+func resolve(conditions *attach.Conditions, c *Checked, listeners []gwapiv1.ListenerStatus) {
+	if clientCertificateRef(c.Gateway) == nil {
+		return
+	}
+	if len(attach.About(attach.ResolvedRefs, c.Problems)) == 0 {
+		var unresolved []string
+		for _, l := range listeners {
+			if meta.IsStatusConditionFalse(l.Conditions, attach.ResolvedRefs) {
+				unresolved = append(unresolved, string(l.Name))
+			}
+		}
+		if len(unresolved) > 0 {
+			conditions.Add(attach.ResolvedRefs, metav1.ConditionFalse, string(gwapiv1.GatewayReasonListenersNotResolved), "not resolved: "+strings.Join(unresolved, ", "))
+			return
+		}
+	}
+	conditions.Judge(attach.ResolvedRefs, string(gwapiv1.GatewayReasonResolvedRefs), c.Problems)
 }
 
 func degrade(conditions *attach.Conditions, own []problem.Problem, broken []string) {
@@ -148,32 +176,6 @@ func JudgeClass(in *attach.Inputs, key string, class *gwapiv1.GatewayClass, poli
 	}
 	conditions.Affected(policies)
 	return &attach.Verdict{Status: &attach.Status{Object: key, Conditions: conditions.List}, Problems: problems.List}
-}
-
-// JudgeParameters is the verdict on a GatewayParameters that Gateways, as namespace/name, refer to.
-func JudgeParameters(key string, parameters *v1alpha1.GatewayParameters, gateways []string) *attach.Verdict {
-	problems := attach.Problems{Object: key}
-	if _, wrong := identity(parameters); wrong != nil {
-		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), wrong.Field, wrong.Message, wrong.Mend)
-	}
-	var ours []gwapiv1.PolicyAncestorStatus
-	for _, gateway := range gateways {
-		conditions := attach.Conditions{Generation: parameters.Generation}
-		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems.List)
-		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
-	}
-	return &attach.Verdict{
-		Status:   &attach.Status{Object: key, Ancestors: attach.Ancestors(parameters.Status.Ancestors, ours)},
-		Problems: problems.List,
-	}
-}
-
-// ByParameters finds Gateways by the GatewayParameters that they name.
-func ByParameters(_ string, c *Checked) []string {
-	if c.Parameters == "" {
-		return nil
-	}
-	return []string{c.Parameters}
 }
 
 // Needs finds what names a Secret or ConfigMap.

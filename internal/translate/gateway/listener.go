@@ -51,6 +51,7 @@ func check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway, 
 		}
 	case gwapiv1.HTTPSProtocolType:
 		l.secure(r, in, g, spec.TLS)
+		l.clients(r, in, g)
 	default:
 		l.Problems.Add(attach.Accepted, string(gwapiv1.ListenerReasonUnsupportedProtocol), l.Field+".protocol",
 			fmt.Sprintf("protocol %s is not supported", spec.Protocol), "write HTTP or HTTPS")
@@ -80,14 +81,13 @@ func (l *Listener) secure(r *derive.Reader, in *attach.Inputs, g *gwapiv1.Gatewa
 	if len(config.CertificateRefs) == 0 {
 		l.Problems.Add(attach.ResolvedRefs, invalid, l.Field+".tls.certificateRefs", "an HTTPS listener needs a certificate", "name a Secret of type kubernetes.io/tls")
 	}
-	from := attach.Party{Group: gwapiv1.GroupName, Kind: "Gateway", Namespace: g.Namespace, Name: g.Name}
 	for i, ref := range config.CertificateRefs {
 		field := fmt.Sprintf("%s.tls.certificateRefs[%d]", l.Field, i)
 		if attach.Or(ref.Group, "") != "" || attach.Or(ref.Kind, "Secret") != "Secret" {
 			l.Problems.Add(attach.ResolvedRefs, invalid, field, "only a Secret holds a listener's certificate", "name a Secret of type kubernetes.io/tls")
 			continue
 		}
-		name, wrong := in.KeyPair(r, from, attach.Or(ref.Namespace, g.Namespace), string(ref.Name), invalid)
+		name, wrong := in.KeyPair(r, party(g), attach.Or(ref.Namespace, g.Namespace), string(ref.Name), invalid)
 		if wrong != nil {
 			l.Problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
 			continue

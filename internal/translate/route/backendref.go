@@ -52,11 +52,20 @@ func (b *builder) protocol(name string) (plan.Protocol, *attach.Wrong) {
 	if b.route.Kind != attach.KindGRPCRoute {
 		return "", nil
 	}
-	if object, ok := derive.Get(b.r, b.in.Backends.Collection, name); ok && object.Spec.Protocol == v1alpha1.BackendProtocolHTTP11 {
+	if b.old(name) {
 		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonUnsupportedProtocol), Message: attach.Words(name) + " is spoken to in HTTP/1.1, and gRPC needs HTTP/2",
 			Mend: "leave out the Backend's protocol, or name another Backend"}
 	}
 	return plan.HTTP2, nil
+}
+
+// old reports whether a backend says that it is spoken to in HTTP/1.1.
+func (b *builder) old(name string) bool {
+	if object, ok := derive.Get(b.r, b.in.Backends.Collection, name); ok {
+		return object.Spec.Protocol == v1alpha1.BackendProtocolHTTP11
+	}
+	object, ok := derive.Get(b.r, b.in.XBackends.Collection, name)
+	return ok && backend.StandardHTTP11(object)
 }
 
 func (b *builder) use(name string) {
@@ -72,6 +81,9 @@ func (b *builder) resolve(ref *gwapiv1.BackendObjectReference) (string, *attach.
 		Namespace: attach.Or(ref.Namespace, b.route.GetNamespace()), Name: string(ref.Name),
 	}
 	service := to.Group == "" && to.Kind == "Service"
+	if to.Group == attach.StandardGroup && to.Kind == "XBackend" {
+		return b.standard(to, ref.Port)
+	}
 	if !service && (to.Group != attach.Group || to.Kind != "Backend") {
 		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonInvalidKind), Message: fmt.Sprintf("%s of group %q is no backend", to.Kind, to.Group),
 			Mend: "name a Service, or a Backend with group " + attach.Group}
@@ -95,8 +107,16 @@ func (b *builder) service(key string, port *gwapiv1.PortNumber) (string, *attach
 	case port == nil:
 		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound), Message: attach.Words(key) + " is named without a port", Mend: "write the Service's port"}
 	}
-	if _, wrong := backend.Port(key, service, *port); wrong != nil {
+	used, wrong := backend.Port(key, service, *port)
+	if wrong == nil {
+		wrong = backend.Secured(b.r, b.in, key, service, used)
+	}
+	switch {
+	case wrong != nil:
 		return "", wrong
+	case b.route.Kind == attach.KindGRPCRoute && backend.Spoken(used) == plan.HTTP11:
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonUnsupportedProtocol), Message: fmt.Sprintf("port %d of %s speaks WebSocket, and gRPC needs HTTP/2", *port, attach.Words(key)),
+			Mend: "name another port, or mend its appProtocol"}
 	}
 	return backend.PortName(key, *port), nil
 }
@@ -107,10 +127,43 @@ func (b *builder) external(key string, port *gwapiv1.PortNumber) (string, *attac
 	case !ok:
 		return "", notFound(key)
 	case port != nil && *port != object.Spec.Port.Number:
-		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound),
-			Message: fmt.Sprintf("port %d is not the port of %s, which is %d", *port, attach.Words(key), object.Spec.Port.Number), Mend: "leave the port out"}
+		return "", otherPort(key, *port, object.Spec.Port.Number)
 	}
 	return key, nil
+}
+
+// standard is an XBackend. The standard has no use of it across namespaces, whatever a ReferenceGrant says.
+func (b *builder) standard(to attach.Party, port *gwapiv1.PortNumber) (string, *attach.Wrong) {
+	key := plan.ObjectName("XBackend", to.Namespace, to.Name)
+	if to.Namespace != b.route.GetNamespace() {
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonRefNotPermitted), Message: attach.Words(key) + " is in another namespace",
+			Mend: "write the XBackend in the route's namespace, or a Backend, which a ReferenceGrant can admit"}
+	}
+	object, ok := derive.Get(b.r, b.in.XBackends.Collection, key)
+	switch {
+	case !ok:
+		return "", notFound(key)
+	case port != nil && *port != backend.StandardPort(object):
+		return "", otherPort(key, *port, backend.StandardPort(object))
+	}
+	return key, nil
+}
+
+func otherPort(key string, port gwapiv1.PortNumber, own int32) *attach.Wrong {
+	return &attach.Wrong{Reason: string(gwapiv1.RouteReasonBackendNotFound),
+		Message: fmt.Sprintf("port %d is not the port of %s, which is %d", port, attach.Words(key), own), Mend: "leave the port out"}
+}
+
+// hostname is what a Backend or an XBackend is called.
+func (b *builder) hostname(key string) (string, bool) {
+	if object, ok := derive.Get(b.r, b.in.Backends.Collection, key); ok {
+		return backend.Hostname(object), true
+	}
+	object, ok := derive.Get(b.r, b.in.XBackends.Collection, key)
+	if !ok {
+		return "", false
+	}
+	return backend.StandardHostname(object), true
 }
 
 func notFound(key string) *attach.Wrong {
@@ -121,11 +174,11 @@ func notFound(key string) *attach.Wrong {
 // sameHost refuses a rewrite of the host towards a Backend that has another name: no domain fronting with the
 // platform's key.
 func (b *builder) sameHost(ruleField, key string, rule *gwapiv1.HTTPRouteRule) {
-	object, ok := derive.Get(b.r, b.in.Backends.Collection, key)
+	own, ok := b.hostname(key)
 	for i, f := range rule.Filters {
-		if ok && f.URLRewrite != nil && f.URLRewrite.Hostname != nil && !strings.EqualFold(string(*f.URLRewrite.Hostname), backend.Hostname(object)) {
+		if ok && f.URLRewrite != nil && f.URLRewrite.Hostname != nil && !strings.EqualFold(string(*f.URLRewrite.Hostname), own) {
 			b.refuse(fmt.Sprintf("%s.filters[%d].urlRewrite.hostname", ruleField, i),
-				fmt.Sprintf("the host sent to %s is its own, %s", attach.Words(key), backend.Hostname(object)), "leave the hostname out")
+				fmt.Sprintf("the host sent to %s is its own, %s", attach.Words(key), own), "leave the hostname out")
 		}
 	}
 }
