@@ -79,9 +79,9 @@ func grpcTimeout(r *exchange.Request) time.Duration {
 		return 0
 	}
 	unit, known := grpcUnits[value[len(value)-1]]
-	n, err := strconv.ParseUint(value[:len(value)-1], 10, 32)
-	if !known || err != nil || n == 0 || n > uint64(math.MaxInt64/unit) {
+	n, err := strconv.ParseUint(value[:len(value)-1], 10, 31)
+	if !known || err != nil || int64(n) > int64(math.MaxInt64/unit) {
 		return 0
 	}
-	return time.Duration(n) * unit //nolint:gosec // eight digits
+	return time.Duration(n) * unit
 }

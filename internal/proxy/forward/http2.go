@@ -200,7 +200,7 @@ func length(values []string) (int64, error) {
 	if err != nil {
 		return 0, wrong("malformed Content-Length")
 	}
-	return int64(n), nil //nolint:gosec // 63 bits
+	return int64(n), nil
 }
 
 // incoming is the answer's body; with its end come the trailers.
