@@ -123,6 +123,7 @@ var dependencies = map[string]string{
 	"github.com/spf13/cobra":              "the command: subcommands, flags, help and completion",
 	"go.uber.org/goleak":                  "tests: no goroutine outlives what started it",
 	"go.yaml.in/yaml/v3":                  "source/file: YAML nodes with their lines, for problems that say where",
+	"golang.org/x/net":                    "testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave in them",
 	"golang.org/x/sys":                    "proxy/watch polls many sockets with one system call",
 	"k8s.io/api":                          "the core kinds that we read: Service, Secret, EndpointSlice",
 	"k8s.io/apiextensions-apiserver":      "schema checks and defaults as an API server would, with the CRDs' own schemas and rules",

@@ -58,7 +58,7 @@ func NewFault(config FaultConfig) (*Fault, error) {
 	f := &Fault{Record: newRecord(0), kind: config.Kind}
 	f.listener = &recording{Listener: listener, record: f.Record}
 	if len(config.Certificate.Certificate) > 0 && config.Kind != PlainText {
-		f.listener.settings = f.settings(func() *tls.Certificate { return &config.Certificate })
+		f.listener.settings = f.settings(func() *tls.Certificate { return &config.Certificate }, "http/1.1")
 	}
 	f.ended.Go(f.serve)
 	return f, nil
