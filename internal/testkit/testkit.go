@@ -51,6 +51,12 @@ func Fault(t testing.TB, config upstream.FaultConfig) *upstream.Fault {
 	return started(t, upstream.NewFault, config)
 }
 
+// HTTP2Fault starts a fault server of HTTP/2.
+func HTTP2Fault(t testing.TB, config upstream.HTTP2FaultConfig) *upstream.HTTP2Fault {
+	t.Helper()
+	return started(t, upstream.NewHTTP2Fault, config)
+}
+
 // Provider starts a provider emulator.
 func Provider(t testing.TB, config provider.Config) *provider.Provider {
 	t.Helper()

@@ -29,6 +29,7 @@ func TestFarSidesLiveAsLongAsTheirTest(t *testing.T) {
 		addresses = []string{
 			Upstream(t, upstream.Config{Certificate: certificate}).Addr(),
 			Fault(t, upstream.FaultConfig{Kind: upstream.Silent}).Addr(),
+			HTTP2Fault(t, upstream.HTTP2FaultConfig{Kind: upstream.Deaf}).Addr(),
 			Provider(t, provider.Config{Kind: provider.OpenAI, Key: "key", Certificate: certificate}).Addr(),
 			DNS(t, dnsserver.Config{}).Addr(),
 		}

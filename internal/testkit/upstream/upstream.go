@@ -1,5 +1,5 @@
 // Package upstream is a real far side on loopback, over TLS or plain, of HTTP/1.1, HTTP/2 or both, that records what it saw:
-// each connection with its handshake, each request with its bytes. Fault and FaultHTTP2 are its misbehaving siblings on
+// each connection with its handshake, each request with its bytes. Fault and HTTP2Fault are its misbehaving siblings on
 // raw sockets.
 //
 // What is recorded is read from the plaintext bytes under net/http's server, not from what net/http made of them: order
