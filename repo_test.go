@@ -125,6 +125,8 @@ var dependencies = map[string]string{
 	"go.yaml.in/yaml/v3":                  "source/file: YAML nodes with their lines, for problems that say where",
 	"golang.org/x/net":                    "testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave in them",
 	"golang.org/x/sys":                    "proxy/watch polls many sockets with one system call",
+	"google.golang.org/grpc":              "testkit/grpcecho: a gRPC server and client that others wrote, to stand at both ends of us",
+	"google.golang.org/protobuf":          "testkit/grpcecho: details of a status",
 	"k8s.io/api":                          "the core kinds that we read: Service, Secret, EndpointSlice",
 	"k8s.io/apiextensions-apiserver":      "schema checks and defaults as an API server would, with the CRDs' own schemas and rules",
 	"k8s.io/apimachinery":                 "what every Kubernetes object is made of",
