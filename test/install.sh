@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command=Debian package. gcc and libc are for the race detector.
-needs=(gcc=gcc nginx=nginx haproxy=haproxy wrk=wrk openssl=openssl curl=curl)
+needs=(gcc=gcc nginx=nginx haproxy=haproxy wrk=wrk openssl=openssl curl=curl nghttp=nghttp2-client)
 
 for tool in go node npm; do
 	if ! command -v "$tool" >/dev/null; then

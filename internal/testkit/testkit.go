@@ -1,4 +1,4 @@
-// Package testkit starts the far sides that live in its sub-folders (ca, upstream, provider, dnsserver) for the length of
+// Package testkit starts the far sides that live in its sub-folders (ca, upstream, grpcecho, provider, dnsserver) for the length of
 // one test: what fails to start ends the test, and all is closed with it.
 //
 // It adds nothing to them. It imports testing, and they do not: commands that need a far side, such as the demo, take it
@@ -13,6 +13,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 	"github.com/ebbgate/ebbgate/internal/testkit/dnsserver"
+	"github.com/ebbgate/ebbgate/internal/testkit/grpcecho"
 	"github.com/ebbgate/ebbgate/internal/testkit/provider"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
@@ -51,10 +52,22 @@ func Fault(t testing.TB, config upstream.FaultConfig) *upstream.Fault {
 	return started(t, upstream.NewFault, config)
 }
 
+// HTTP2Fault starts a fault server of HTTP/2.
+func HTTP2Fault(t testing.TB, config upstream.HTTP2FaultConfig) *upstream.HTTP2Fault {
+	t.Helper()
+	return started(t, upstream.NewHTTP2Fault, config)
+}
+
 // Provider starts a provider emulator.
 func Provider(t testing.TB, config provider.Config) *provider.Provider {
 	t.Helper()
 	return started(t, provider.New, config)
+}
+
+// GRPC starts a gRPC server.
+func GRPC(t testing.TB, config grpcecho.Config) *grpcecho.Server {
+	t.Helper()
+	return started(t, grpcecho.New, config)
 }
 
 // DNS starts a DNS server.

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ebbgate/ebbgate/internal/testkit/dnsserver"
+	"github.com/ebbgate/ebbgate/internal/testkit/grpcecho"
 	"github.com/ebbgate/ebbgate/internal/testkit/provider"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
@@ -29,6 +30,8 @@ func TestFarSidesLiveAsLongAsTheirTest(t *testing.T) {
 		addresses = []string{
 			Upstream(t, upstream.Config{Certificate: certificate}).Addr(),
 			Fault(t, upstream.FaultConfig{Kind: upstream.Silent}).Addr(),
+			HTTP2Fault(t, upstream.HTTP2FaultConfig{Kind: upstream.Deaf}).Addr(),
+			GRPC(t, grpcecho.Config{}).Addr(),
 			Provider(t, provider.Config{Kind: provider.OpenAI, Key: "key", Certificate: certificate}).Addr(),
 			DNS(t, dnsserver.Config{}).Addr(),
 		}

@@ -20,7 +20,7 @@ func TestCurl(t *testing.T) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			common := []string{"-sS", "--max-time", "60", "--noproxy", "", "-w", "\ncode=%{http_code} type=%{content_type}"}
-			out, ok := run(t, []string{"http_proxy=", "HTTP_PROXY=", "ALL_PROXY="}, curl, append(common, args...)...)
+			out, ok := command.Run(t, []string{"http_proxy=", "HTTP_PROXY=", "ALL_PROXY="}, curl, append(common, args...)...)
 			if !ok {
 				t.Fatalf("curl failed: %s", out)
 			}
@@ -46,7 +46,7 @@ func TestCurl(t *testing.T) {
 	f("from a web page", append(chat(""), "-H", "origin: https://evil.test"), `"reason":"cross_origin_denied"`, "code=403")
 
 	t.Run("tunnel", func(t *testing.T) {
-		out, ok := run(t, []string{"NO_PROXY="}, curl, "-sS", "--max-time", "60", "-p", "-x", gateway, "https://example.test/")
+		out, ok := command.Run(t, []string{"NO_PROXY="}, curl, "-sS", "--max-time", "60", "-p", "-x", gateway, "https://example.test/")
 		if ok || !strings.Contains(out, "404") {
 			t.Errorf("CONNECT to a host that nobody configured: %s", out)
 		}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 )
@@ -66,6 +67,19 @@ func (c *conn) CloseWrite() error {
 	}
 	return nil
 }
+
+// finish sends FIN, after close_notify under TLS, and waits for the client's end: closing with bytes unread would send RST,
+// which may overtake what was written.
+func (c *conn) finish() {
+	_ = c.CloseWrite()
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+	_, _ = io.Copy(io.Discard, onlyReader{c}) // however it ends
+}
+
+// onlyReader keeps io.Copy from the connection's own ways to copy, which the record does not see.
+type onlyReader struct{ io.Reader }
 
 // reset closes with RST in place of FIN and without TLS's close_notify.
 func (c *conn) reset() {

@@ -49,6 +49,10 @@ func TestFaults(t *testing.T) {
 		fault(ResetAfterHead, 1, func(_ string, err error) bool { return errors.Is(err, syscall.ECONNRESET) })
 		fault(CutBody, 1, func(body string, err error) bool { return len(body) == 100 && errors.Is(err, io.ErrUnexpectedEOF) })
 		fault(CutChunked, 1, func(body string, err error) bool { return len(body) == 100 && errors.Is(err, io.ErrUnexpectedEOF) })
+		fault(CloseAfterHead, 1, func(_ string, err error) bool { return errors.Is(err, io.EOF) })
+		fault(CutContinue, 1, func(_ string, err error) bool { return err != nil })
+		fault(CutHead, 1, func(_ string, err error) bool { return err != nil && strings.Contains(err.Error(), "malformed") })
+		fault(CutTrailers, 1, func(body string, err error) bool { return len(body) == 100 && err != nil })
 		fault(Garbage, 1, func(_ string, err error) bool { return err != nil && strings.Contains(err.Error(), "malformed") })
 		fault(PlainText, 0, func(_ string, err error) bool {
 			var not tls.RecordHeaderError

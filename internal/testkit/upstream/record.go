@@ -22,6 +22,7 @@ type Connection struct {
 	Remote    string
 	SNI       string
 	ALPN      []string // as offered
+	Agreed    string   // by ALPN; empty before and without it
 	Version   uint16   // TLS version agreed on; zero before and without a handshake
 	Resumed   bool
 	Client    []*x509.Certificate // what the client presented, leaf first
@@ -33,20 +34,24 @@ type Connection struct {
 	Closed    bool
 }
 
-// Request is what was seen of one request.
+// Request is what was seen of one request. A field of HTTP/2 is a line "name: value", as HPACK had it.
 type Request struct {
 	Connection int    // its connection's place in Accepted, from 0
-	Head       string // request line, header lines and blank line, byte for byte
+	Stream     uint32 // HTTP/2: its stream's id
+	Head       string // request line, header lines and blank line, byte for byte; HTTP/2: all fields in order, a line each
 	Method     string
-	Target     string
+	Scheme     string // HTTP/2: the field :scheme
+	Target     string // HTTP/2: the field :path
 	Version    string
-	Host       string   // values of Host, joined by ", "
-	Lines      []string // header lines in order, without their line ends
+	Host       string   // values of Host, joined by ", "; HTTP/2: the field :authority, where there is one
+	Protocol   string   // HTTP/2: the field :protocol (RFC 8441)
+	Lines      []string // header lines in order, without their line ends; HTTP/2: without those that begin with a colon
 	Body       []byte   // first bytes, chunking taken off
 	Length     int64    // of the whole body, chunking taken off
 	SHA256     [32]byte // of the whole body
 	Trailers   []string // trailer lines in order, without their line ends
 	Complete   bool     // its framing's end was reached
+	Reset      string   // HTTP/2: the error code's name in the client's RST_STREAM; empty where none came before the end
 }
 
 // Values are the values of the header lines of the name, in order.
@@ -56,6 +61,7 @@ func (r Request) Values(name string) []string { return values(r.Lines, name) }
 type Record struct {
 	mu          sync.Mutex
 	changed     chan struct{} // nil while nobody waits
+	http2       bool          // follow HTTP/2 where a connection begins with its preface
 	body        int           // bytes to keep of each body
 	room        int           // bytes that may still be kept of all
 	accepted    int
@@ -216,7 +222,7 @@ func (r *Record) handshaken(c *conn) {
 			c.seen.Handshake = c.failed.Error()
 			return
 		}
-		c.seen.Version, c.seen.Resumed = state.Version, state.DidResume
+		c.seen.Version, c.seen.Resumed, c.seen.Agreed = state.Version, state.DidResume, state.NegotiatedProtocol
 		c.seen.Client, c.seen.Verified = state.PeerCertificates, len(state.VerifiedChains) > 0
 	})
 }

@@ -1,9 +1,10 @@
-// Package upstream is a real HTTP/1.1 far side on loopback, over TLS or plain, that records what it saw: each connection
-// with its handshake, each request with its bytes. Fault is its misbehaving sibling on a raw socket.
+// Package upstream is a real far side on loopback, over TLS or plain, of HTTP/1.1, HTTP/2 or both, that records what it saw:
+// each connection with its handshake, each request with its bytes. Fault and HTTP2Fault are its misbehaving siblings on
+// raw sockets.
 //
 // What is recorded is read from the plaintext bytes under net/http's server, not from what net/http made of them: order
-// and case of header lines, targets and trailers are as the proxy wrote them. All that is kept is bounded; the counters
-// go on beyond the bounds. It judges nothing and speaks no HTTP/2. Tests, benchmarks and the demo call it.
+// and case of header lines, targets and trailers are as the proxy wrote them, and HTTP/2's are decoded from its frames.
+// All that is kept is bounded; the counters go on beyond the bounds. It judges nothing. Tests and benchmarks call it.
 //
 //	up, err := upstream.New(upstream.Config{Certificate: leaf, Handler: upstream.Echo()})
 //	defer up.Close()
@@ -24,6 +25,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 const anyPort = "127.0.0.1:0"
@@ -40,6 +43,8 @@ type Config struct {
 	ClientCAs   *x509.CertPool     // set: a client certificate under them is required, unless ClientAuth says otherwise
 	ClientAuth  tls.ClientAuthType // how to ask for one; zero with ClientCAs is RequireAndVerifyClientCert
 	MaxVersion  uint16             // newest TLS version; zero is crypto/tls's
+	Protocols   http.Protocols     // what it speaks, offered by ALPN over TLS and known by its preface without; zero is HTTP/1.1 alone
+	HTTP2       http.HTTP2Config   // how it speaks HTTP/2
 	Handler     http.Handler       // nil: Echo
 	KeepBody    int                // bytes of each body to keep; zero is 1 MiB
 }
@@ -56,19 +61,21 @@ type Upstream struct {
 
 // New starts an upstream.
 func New(config Config) (*Upstream, error) {
+	secure := len(config.Certificate.Certificate) > 0
+	protocols, alpn := speaks(config.Protocols, secure)
+	if len(alpn) == 0 {
+		return nil, fmt.Errorf("start upstream: %s is nothing that it could speak: TLS is %t", config.Protocols, secure)
+	}
 	listener, err := listen(cmp.Or(config.Address, anyPort))
 	if err != nil {
 		return nil, err
 	}
-	u := &Upstream{
-		Record: newRecord(config.KeepBody),
-		secure: len(config.Certificate.Certificate) > 0,
-		served: make(chan struct{}),
-	}
+	u := &Upstream{Record: newRecord(config.KeepBody), secure: secure, served: make(chan struct{})}
+	u.http2 = protocols.UnencryptedHTTP2()
 	u.SetCertificate(config.Certificate)
 	var settings *tls.Config
-	if u.secure {
-		settings = u.settings(u.certificate.Load)
+	if secure {
+		settings = u.settings(u.certificate.Load, alpn...)
 		settings.MaxVersion = config.MaxVersion
 		settings.ClientCAs, settings.ClientAuth = config.ClientCAs, config.ClientAuth
 		if config.ClientCAs != nil && config.ClientAuth == tls.NoClientCert {
@@ -78,6 +85,8 @@ func New(config Config) (*Upstream, error) {
 	u.listener = &recording{Listener: listener, record: u.Record, settings: settings}
 	u.server = &http.Server{
 		Handler:           u.counted(config.Handler),
+		Protocols:         &protocols,
+		HTTP2:             &config.HTTP2,
 		ReadHeaderTimeout: headTimeout,
 		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes are in the record
 		ConnState:         hijacked,
@@ -90,6 +99,23 @@ func New(config Config) (*Upstream, error) {
 		_ = u.server.Serve(u.listener) // ends with ErrServerClosed, at Close
 	}()
 	return u, nil
+}
+
+// speaks are the protocols of net/http's server, and their names by ALPN. That server is handed connections whose TLS is
+// done beneath it, so that HTTP/2 is to it always the unencrypted one.
+func speaks(asked http.Protocols, secure bool) (protocols http.Protocols, alpn []string) {
+	if asked == (http.Protocols{}) {
+		asked.SetHTTP1(true)
+	}
+	if asked.HTTP2() && secure || asked.UnencryptedHTTP2() && !secure {
+		protocols.SetUnencryptedHTTP2(true)
+		alpn = append(alpn, http2.NextProtoTLS)
+	}
+	if asked.HTTP1() {
+		protocols.SetHTTP1(true)
+		alpn = append(alpn, "http/1.1")
+	}
+	return protocols, alpn
 }
 
 // Addr is the host and port that it listens on.
@@ -156,12 +182,12 @@ func listen(address string) (net.Listener, error) {
 }
 
 // settings are one TLS configuration for all connections, so that sessions resume across them.
-func (r *Record) settings(certificate func() *tls.Certificate) *tls.Config {
+func (r *Record) settings(certificate func() *tls.Certificate, alpn ...string) *tls.Config {
 	var ticket [32]byte
 	_, _ = rand.Read(ticket[:]) // crypto/rand never fails
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
+		NextProtos: alpn,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return certificate(), nil
 		},

@@ -83,6 +83,10 @@ func get(ctx context.Context, t *testing.T, client *http.Client, url string) (*h
 	if err != nil {
 		t.Fatal(err)
 	}
+	return do(client, request)
+}
+
+func do(client *http.Client, request *http.Request) (*http.Response, string, error) {
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, "", err

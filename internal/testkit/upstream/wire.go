@@ -11,8 +11,8 @@ import (
 
 const (
 	maxLine   = 1 << 20 // of a head, a chunk size or a trailer
-	maxHead   = 4 << 20
-	tlsRecord = 0x16 // content type of a handshake record (RFC 8446, section 5.1)
+	maxHead   = 4 << 20 // of a head, or a field block
+	tlsRecord = 0x16    // content type of a handshake record (RFC 8446, section 5.1)
 )
 
 // message is a request while it comes in.
@@ -47,7 +47,8 @@ type wire struct {
 	line       []byte                     // a line so far
 	head       []byte                     // a head so far
 	message    *message
-	left       int64 // of a body or a chunk
+	left       int64   // of a body or a chunk
+	frames     *frames // HTTP/2's, once its preface has come
 }
 
 func (w *wire) feed(in []byte) {
@@ -105,6 +106,10 @@ func (w *wire) readHead(in []byte) []byte {
 // begin opens a request whose head is whole, and finds where its body ends (RFC 9112, section 6.3).
 func (w *wire) begin() {
 	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(w.head), "\r\n", "\n"), "\n\n"), "\n")
+	if w.record.http2 && w.connection.Requests == 0 && len(lines) == 1 && lines[0] == prefaceHead {
+		w.frames, w.step = newFrames(), (*wire).readFrames
+		return
+	}
 	m := &message{sum: sha256.New(), record: w.record}
 	m.seen = Request{Connection: w.index, Head: string(w.head), Lines: lines[1:]}
 	m.seen.Method, m.seen.Target, _ = strings.Cut(lines[0], " ")
@@ -113,12 +118,7 @@ func (w *wire) begin() {
 	}
 	m.seen.Host = strings.Join(values(m.seen.Lines, "Host"), ", ")
 	w.head, w.message = w.head[:0], m
-	w.record.heads++
-	w.connection.Requests++
-	if len(w.record.requests) < keepRecords && w.record.room >= len(m.seen.Head) {
-		w.record.requests = append(w.record.requests, m)
-		w.record.room -= len(m.seen.Head)
-	}
+	w.keep(m)
 
 	length := strings.Join(values(m.seen.Lines, "Content-Length"), ",")
 	n, err := strconv.ParseInt(length, 10, 64)
@@ -133,6 +133,16 @@ func (w *wire) begin() {
 		w.left, w.step = n, (*wire).readBody
 	default:
 		w.finish()
+	}
+}
+
+// keep counts a request whose head has come, and keeps it while there is room.
+func (w *wire) keep(m *message) {
+	w.record.heads++
+	w.connection.Requests++
+	if len(w.record.requests) < keepRecords && w.record.room >= len(m.seen.Head) {
+		w.record.requests = append(w.record.requests, m)
+		w.record.room -= len(m.seen.Head)
 	}
 }
 
