@@ -340,6 +340,13 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
 
+// Malformed reports whether net/http ended a stream because what came on it broke the rules (RFC 9113, section 8.1.1).
+func Malformed(err error) bool {
+	const protocol = 0x1
+	stream, ok := errors.AsType[streamError](err)
+	return ok && stream.Code == protocol && (stream.Cause == nil || stream.Cause.Error() != "received from peer")
+}
+
 // Untaken reports whether an error of a stream proves that the far side did not take the request: it refused the stream
 // (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
 // by the text of its errors alone.
@@ -349,6 +356,9 @@ func Untaken(err error) bool {
 		return stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			return slices.ContainsFunc(joined.Unwrap(), Untaken)
+		}
 		switch text := err.Error(); {
 		case text == "http2: client conn not usable", text == "http2: client conn could not be established",
 			text == "http2: Transport received Server's graceful shutdown GOAWAY",
