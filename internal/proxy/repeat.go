@@ -56,7 +56,8 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if next == nil {
 		return nil
 	}
-	if !next.budget.take() {
+	own := j.rule.plan.Retry != nil && !next.budget.setting.Written // what a user wrote yields to what a user wrote alone
+	if !own && !next.budget.take() {
 		o.spent = next.budget.setting.Written
 		return nil
 	}

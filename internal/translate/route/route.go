@@ -4,7 +4,6 @@
 package route
 
 import (
-	"fmt"
 	"slices"
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -56,12 +55,7 @@ func Translate(r *derive.Reader, in *attach.Inputs, losses *derive.Collection[*L
 		t.Rules = append(t.Rules, b.rule(key, i))
 	}
 	t.Problems = b.problems.List
-	if refused := attach.About(attach.Accepted, t.Problems); len(refused) > 0 {
-		fault := &plan.Fault{Reason: refused[0].Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), refused[0].Field, refused[0].Message)}
-		for _, rule := range t.Rules {
-			rule.Fault = fault
-		}
-	}
+	t.fault(key)
 	t.connect(b.backends)
 	slices.Sort(t.Use.Gateways)
 	return map[string]*Translated{key: t}
@@ -88,6 +82,7 @@ func Judge(key string, t *Translated, policies []string) *attach.Verdict {
 		conditions := attach.Conditions{Generation: t.Route.GetGeneration()}
 		conditions.Judge(attach.Accepted, string(gwapiv1.RouteReasonAccepted), p.Problems, t.Problems)
 		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), t.Problems)
+		partial(&conditions, t)
 		limits(&conditions, t)
 		conditions.Affected(policies)
 		v.Status.Parents = append(v.Status.Parents, gwapiv1.RouteParentStatus{ParentRef: p.Ref, ControllerName: attach.Controller, Conditions: conditions.List})
