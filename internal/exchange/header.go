@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -122,6 +123,7 @@ func (h *Header) Own(src *Header) {
 	}
 	rest := room.String()
 	h.Reset()
+	h.fields = slices.Grow(h.fields, len(src.fields))
 	for _, f := range src.fields {
 		name, value := rest[:len(f.Name)], rest[len(f.Name):len(f.Name)+len(f.Value)]
 		rest = rest[len(f.Name)+len(f.Value):]

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,7 +33,7 @@ Transfer/sec:     51.35MB
 
 func TestParseWrk(t *testing.T) {
 	got, err := parseWrk(wrkText)
-	want := load{requests: 51300, rate: 12825.33, p50: 990 * time.Microsecond, p99: 1030 * time.Millisecond}
+	want := load{requests: 51300, exchanges: 51300, rate: 12825.33, p50: 990 * time.Microsecond, p99: 1030 * time.Millisecond}
 	if err != nil || got != want {
 		t.Errorf("parseWrk = %+v, %v, want %+v", got, err, want)
 	}
@@ -48,6 +51,72 @@ func TestParseWrk(t *testing.T) {
 	}
 }
 
+const h2loadText = `starting benchmark...
+spawning thread #0: 4 total client(s). Timing-based test with 0s of warm-up time and 1s of main duration for measurements.
+Warm-up started for thread #0.
+Main benchmark duration is over for thread #0. Stopping all clients.
+
+finished in 1.00s, 12825.33 req/s, 25.80MB/s
+requests: 12800 total, 12832 started, 12800 done, 12800 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 12801 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 13.80MB (14469000) total, 1.25MB (1310720) headers (space savings 92.33%), 12.50MB (13107712) data
+                     min         max         mean         sd        +/- sd
+time for request:      115us      7.44ms       362us       276us    97.33%
+`
+
+func TestParseH2load(t *testing.T) {
+	got, err := parseH2load(h2loadText, 1<<10)
+	if want := (load{requests: 12800, exchanges: 12800, rate: 12825.33}); err != nil || got != want {
+		t.Errorf("parseH2load = %+v, %v, want %+v", got, err, want)
+	}
+	for name, text := range map[string]string{
+		"refused":   strings.Replace(h2loadText, "12801 2xx, 0 3xx, 0 4xx", "12700 2xx, 0 3xx, 101 4xx", 1),
+		"failed":    strings.Replace(h2loadText, "0 failed", "3 failed", 1),
+		"no answer": strings.Replace(h2loadText, "12800 succeeded", "0 succeeded", 1),
+		"no body":   strings.Replace(h2loadText, "(13107712) data", "(13107199) data", 1),
+		"nothing":   "could not connect to the host\n",
+	} {
+		if got, err := parseH2load(text, 1<<10); err == nil {
+			t.Errorf("%s: parseH2load = %+v, want an error", name, got)
+		}
+	}
+}
+
+func TestParseTimes(t *testing.T) {
+	var log strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&log, "1700000000000000\t200\t%d\n", 200-i)
+	}
+	p50, p99, err := parseTimes(log.String())
+	if err != nil || p50 != 100*time.Microsecond || p99 != 198*time.Microsecond {
+		t.Errorf("parseTimes = %v, %v, %v, want 100µs and 198µs", p50, p99, err)
+	}
+	for _, broken := range []string{"", "1700000000000000\t200\n", "1700000000000000\t200\tx\n"} {
+		if p50, p99, err := parseTimes(broken); err == nil {
+			t.Errorf("parseTimes(%q) = %v, %v, want an error", broken, p50, p99)
+		}
+	}
+}
+
+func TestSentAt(t *testing.T) {
+	var w httptest.ResponseRecorder
+	out := eventWriter{w: &w, control: http.NewResponseController(&w)}
+	w.Body = new(bytes.Buffer)
+	if err := out.send(1234567 * time.Nanosecond); err != nil {
+		t.Fatal(err)
+	}
+	line, rest, _ := strings.Cut(w.Body.String(), "\n")
+	if at, ok, err := sentAt(line); at != 1234567 || !ok || err != nil || rest != "\n" {
+		t.Errorf("sentAt(%q) = %v, %t, %v; after it %q", line, at, ok, err, rest)
+	}
+	if _, ok, err := sentAt(""); ok || err != nil {
+		t.Errorf("an empty line: %t, %v", ok, err)
+	}
+	if _, _, err := sentAt(eventBefore + "x,"); err == nil {
+		t.Error("an event without a time is no error")
+	}
+}
+
 func TestCatches(t *testing.T) {
 	for status, want := range map[string]bool{
 		"SigIgn:\t0000000000000002\nSigCgt:\t0000000000000002\n": true,
@@ -61,9 +130,9 @@ func TestCatches(t *testing.T) {
 }
 
 func TestParseStat(t *testing.T) {
-	const line = "4242 (a (b) c) S 17 4242 4242 0 -1 4194560 813 90 0 0 150 50 7 3 20 0 9 0 12345 0 0\n"
+	const line = "4242 (a (b) c) S 17 4242 4242 0 -1 4194560 813 90 0 0 150 50 7 3 20 0 9 0 12345 99 3 18\n"
 	got, err := parseStat(line)
-	want := spent{parent: 17, own: 2 * time.Second, reaped: 100 * time.Millisecond}
+	want := spent{parent: 17, own: 2 * time.Second, reaped: 100 * time.Millisecond, resident: 3 * os.Getpagesize()}
 	if err != nil || got != want {
 		t.Errorf("parseStat = %+v, %v, want %+v", got, err, want)
 	}
@@ -78,9 +147,9 @@ func TestReadProcesses(t *testing.T) {
 	root := t.TempDir()
 	for id, line := range map[string]string{
 		"1":  "1 (init) S 0 1 1 0 -1 0 0 0 0 0 10 10 1000 0 20 0 1 0 0 0 0",
-		"20": "20 (master) S 1 1 1 0 -1 0 0 0 0 0 1 2 3 4 20 0 1 0 0 0 0",
+		"20": "20 (master) S 1 1 1 0 -1 0 0 0 0 0 1 2 3 4 20 0 1 0 0 0 2",
 		"21": "21 (worker) R 20 1 1 0 -1 0 0 0 0 0 100 200 0 0 20 0 1 0 0 0 0",
-		"22": "22 (worker's) R 21 1 1 0 -1 0 0 0 0 0 0 90 0 0 20 0 1 0 0 0 0",
+		"22": "22 (worker's) R 21 1 1 0 -1 0 0 0 0 0 0 90 0 0 20 0 1 0 0 0 5",
 	} {
 		folder := filepath.Join(root, id)
 		if err := os.Mkdir(folder, 0o700); err != nil {
@@ -96,6 +165,9 @@ func TestReadProcesses(t *testing.T) {
 	}
 	if got, want := all.tree(20), 4*time.Second; got != want {
 		t.Errorf("the tree of 20 used %v, want %v", got, want)
+	}
+	if got, want := all.resident(20), 7*os.Getpagesize(); got != want {
+		t.Errorf("the tree of 20 holds %d bytes, want %d", got, want)
 	}
 	if got, want := all.total(), 14200*time.Millisecond; got != want {
 		t.Errorf("all used %v, want %v", got, want)
@@ -147,19 +219,25 @@ func TestReport(t *testing.T) {
 	samples := func(lines int, costs ...float64) []sample {
 		var list []sample
 		for _, cost := range costs {
-			s := sample{load: load{requests: 1000, rate: 500, p50: 1500 * time.Microsecond, p99: 3 * time.Millisecond}, lines: lines}
+			s := sample{load: load{requests: 1000, exchanges: 1000, rate: 500, p50: 1500 * time.Microsecond, p99: 3 * time.Millisecond}, lines: lines}
 			s.cpu = time.Duration(cost * float64(time.Millisecond))
 			list = append(list, s)
 		}
 		return list
 	}
-	get, post := works()[0], works()[1]
+	list := works(500)
+	get, post, sse, idle := list[0], list[1], list[5], list[6]
+	streams := samples(1000, 20)
+	streams[0].p99 = 4250 * time.Microsecond
 	var out bytes.Buffer
 	err := writeReport(&out, "Measured.", []result{
 		{work: get, proxy: ebbgate, samples: samples(1000, 30, 10, 20)},
 		{work: get, proxy: haproxy, samples: samples(500, 40, 39, 900)},
 		{work: get, proxy: nginx, samples: samples(1000, 16, 16, 16)},
 		{work: post, proxy: ebbgate, samples: samples(1000, 50), void: 0.42},
+		{work: sse, proxy: direct, samples: samples(0, 0)},
+		{work: sse, proxy: ebbgate, samples: streams},
+		{work: idle, proxy: ebbgate, memory: memory{before: 3 << 19, during: 3<<19 + 1000*5120, streams: 1000}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +250,15 @@ func TestReport(t *testing.T) {
 | GET 1 KiB | HAProxy | 40.0 | 1.00 | 2.50 | 500 | 1.50 | 3.00 | **logs too little**: 1500 lines for 3000 requests |
 | GET 1 KiB | nginx | 16.0 | 0.40 | 1.00 | 500 | 1.50 | 3.00 |  |
 | POST 8 KiB → 16 KiB | Ebbgate | 50.0 | – | – | 500 | 1.50 | 3.00 | **void**: others used up to 42 % of a core |
+
+| streams | proxy | CPU ms per 1,000 events | ÷ HAProxy | ÷ nginx | events/s | p50 ms | p99 ms | added p50 ms | added p99 ms | |
+|---|---|---|---|---|---|---|---|---|---|---|
+| 500 streams of 20 events/s | direct | – | – | – | 500 | 1.50 | 3.00 | – | – |  |
+| 500 streams of 20 events/s | Ebbgate | 20.0 | – | – | 500 | 1.50 | 4.25 | 0.00 | 1.25 |  |
+
+| memory | proxy | KiB a stream | ÷ HAProxy | ÷ nginx | MiB before | |
+|---|---|---|---|---|---|---|
+| 1000 idle streams | Ebbgate | 5.0 | – | – | 1.5 |  |
 `
 	if out.String() != want {
 		t.Errorf("report:\n%s\nwant:\n%s", &out, want)
@@ -183,7 +270,7 @@ func TestOptions(t *testing.T) {
 	if err != nil || len(o.works) != 1 || o.works[0].name != "post" || !slices.Equal(o.proxies, []string{ebbgate, nginx}) || o.each != time.Second/2 {
 		t.Errorf("options = %+v, %v", o, err)
 	}
-	for _, args := range []string{"-rounds 0", "-tries 2", "-tries 101", "-rounds 21", "-seconds 61", "-seconds 0.1", "-seconds NaN", "-rows nothing", "-only squid", "-only nginx -profile x", "more"} {
+	for _, args := range []string{"-rounds 0", "-tries 2", "-tries 101", "-rounds 21", "-seconds 61", "-seconds 0.1", "-seconds NaN", "-rows nothing", "-streams 0", "-streams 2001", "-only squid", "-only nginx -profile x", "more"} {
 		if _, err := parseOptions(strings.Fields(args), t.Output()); err == nil {
 			t.Errorf("%s: no error", args)
 		}
@@ -195,13 +282,18 @@ func TestOptions(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-rounds", "1", "-seconds", "0.2"}, &out, t.Output()); err != nil {
+	if err := run(t.Context(), []string{"-rounds", "1", "-seconds", "0.2", "-streams", "20"}, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}
 	t.Log(out.String())
-	for _, w := range works() {
+	for _, w := range works(20) {
 		for _, name := range proxyNames() {
-			row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(w.title) + ` \| ` + title(name) + ` \| \d+\.\d \| \d+\.\d\d \| \d+\.\d\d \| [1-9]\d* \|`)
+			// How few streams' memory, and their CPU time of a moment, compare is noise.
+			figures := ` \| \d+\.\d \| \d+\.\d\d \| \d+\.\d\d \| [1-9]\d* \|`
+			if w.streams() {
+				figures = ` \| -?\d+\.\d \| `
+			}
+			row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(w.title) + ` \| ` + title(name) + figures)
 			if !row.MatchString(out.String()) {
 				t.Errorf("no row of %s for %s", w.title, name)
 			}

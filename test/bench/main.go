@@ -1,7 +1,7 @@
 // Command bench measures what a request costs Ebbgate, nginx and HAProxy when they do the same work, in one interleaved
 // run on the machine it runs on, and prints a Markdown table: CPU time of the proxy for 1,000 requests, and ratios.
 //
-// It needs Linux, two cores, and nginx, haproxy, wrk and taskset. It speaks on the loopback interface alone, ends what
+// It needs Linux, two cores, and nginx, haproxy, wrk, h2load and taskset. It speaks on the loopback interface alone, ends what
 // it started, and leaves nothing behind. It asserts nothing about speed, and what it measures on a busy machine it calls
 // void. `make bench` runs it through run.sh; docs/performance.md says how to read the table.
 package main
@@ -32,6 +32,7 @@ type options struct {
 	rounds  int
 	tries   int           // rounds at most, disturbed ones included
 	each    time.Duration // one measurement
+	streams int           // that have events; twice as many are idle
 	works   []work
 	proxies []string
 	profile string // folder for CPU profiles of Ebbgate; empty is none
@@ -74,8 +75,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 
 // bound is how long a run may take at most, building Ebbgate with a cold cache included.
 func (o options) bound() time.Duration {
-	measurements := o.tries*len(o.works)*len(o.proxies) + len(o.proxies)
-	return 15*time.Minute + time.Duration(measurements)*(o.each+5*time.Second)
+	measurements := o.tries*len(o.works)*(len(o.proxies)+1) + len(o.proxies)
+	return 15*time.Minute + time.Duration(measurements)*(o.each+10*time.Second)
 }
 
 func parseOptions(args []string, usage io.Writer) (options, error) {
@@ -87,6 +88,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, fmt.Sprintf("measurements of each proxy and row, 1 to %d", maxRounds))
 	flags.IntVar(&o.tries, "tries", 0, fmt.Sprintf("rounds at most for a row where others disturb them, up to %d; 0 is twice the rounds", maxTries))
 	flags.Float64Var(&seconds, "seconds", 5, fmt.Sprintf("length of a measurement in seconds, 0.2 to %d", maxSeconds))
+	flags.IntVar(&o.streams, "streams", 500, fmt.Sprintf("streams that have events, 1 to %d; half of what is measured idle", maxStreams))
 	flags.StringVar(&rows, "rows", "", "rows to measure, separated by commas; empty is all: "+strings.Join(workNames(), ","))
 	flags.StringVar(&only, "only", "", "proxies to measure, separated by commas; empty is all: "+strings.Join(proxyNames(), ","))
 	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of Ebbgate to, one a row; what was measured meanwhile is marked")
@@ -105,6 +107,9 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	if within := seconds >= 0.2 && seconds <= maxSeconds; !within || o.rounds < 1 || o.rounds > maxRounds || flags.NArg() > 0 {
 		return options{}, fmt.Errorf("rounds are 1 to %d, seconds 0.2 to %d, and nothing follows the flags", maxRounds, maxSeconds)
 	}
+	if o.streams < 1 || o.streams > maxStreams {
+		return options{}, fmt.Errorf("streams are 1 to %d", maxStreams)
+	}
 	return o.choose(rows, only)
 }
 
@@ -114,7 +119,7 @@ func (o options) choose(rows, only string) (options, error) {
 	if err != nil {
 		return options{}, err
 	}
-	for _, w := range works() {
+	for _, w := range works(o.streams) {
 		if slices.Contains(chosen, w.name) {
 			o.works = append(o.works, w)
 		}

@@ -24,7 +24,7 @@ type sample struct {
 	profiled bool
 }
 
-// cost is the proxy's CPU time for 1,000 requests, in milliseconds.
+// cost is the proxy's CPU time for 1,000 requests, or events, in milliseconds.
 func (s sample) cost() float64 {
 	return s.cpu.Seconds() * 1e6 / float64(s.requests)
 }
@@ -35,26 +35,68 @@ type result struct {
 	proxy   string
 	samples []sample // of rounds that nothing disturbed, or of all where void
 	void    float64  // cores that others used where too few rounds were undisturbed; otherwise 0
+	memory  memory   // of idle streams, which have no samples
 }
 
 // measure measures all rows.
 func (r *rig) measure(ctx context.Context, o options, progress io.Writer) ([]result, error) {
+	var results, weighed []result
+	for _, w := range o.works {
+		if w.kind == idle {
+			var err error
+			if weighed, err = r.weigh(ctx, w, progress); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for _, p := range r.proxies { // connections, pools and caches
 		for _, w := range o.works {
-			if _, err := generate(ctx, r.loadCore, p.address, r.scratch, w, min(o.each, time.Second/2)); err != nil {
+			if w.streams() { // each opens its own
+				continue
+			}
+			if _, err := r.generate(ctx, p, w, min(o.each, time.Second/2), &meter{r: r, p: p}); err != nil {
 				return nil, fmt.Errorf("warm up %s: %w", p.name, err)
 			}
 		}
 	}
-	var results []result
 	for _, w := range o.works {
+		if w.kind == idle {
+			continue
+		}
 		row, err := r.measureRow(ctx, o, w, progress)
 		if err != nil {
 			return nil, err
 		}
 		results = append(results, row...)
 	}
-	return results, nil
+	return append(results, weighed...), nil
+}
+
+// generate puts load on a proxy for a time, between the two looks of a meter.
+func (r *rig) generate(ctx context.Context, p *proxy, w work, each time.Duration, m *meter) (load, error) {
+	if w.kind == events {
+		return r.play(ctx, p, w, each, m)
+	}
+	run := wrk
+	if w.kind == calls {
+		run = h2load
+	}
+	if err := m.begin(); err != nil {
+		return load{}, err
+	}
+	l, err := run(ctx, r.loadCore, p.entries[w.entry], r.scratch, w, each)
+	if err != nil {
+		return load{}, err
+	}
+	return l, m.end()
+}
+
+// targets are what a row measures, in turn.
+func (r *rig) targets(w work) []*proxy {
+	if w.kind == events {
+		return append([]*proxy{r.direct}, r.proxies...)
+	}
+	return r.proxies
 }
 
 // measureRow measures rounds of all proxies in turn until enough of them were undisturbed, or o.tries are through: a
@@ -75,7 +117,7 @@ func (r *rig) measureRow(ctx context.Context, o options, w work, progress io.Wri
 		for _, s := range round {
 			others = max(others, s.others)
 		}
-		fmt.Fprintf(progress, "%s, round %d: %s\n", w.title, len(all)+1, summary(r.proxies, round, others))
+		fmt.Fprintf(progress, "%s, round %d: %s\n", w.title, len(all)+1, summary(r.targets(w), round, others))
 		all = append(all, round)
 		if others <= tolerated {
 			quiet = append(quiet, round)
@@ -87,7 +129,7 @@ func (r *rig) measureRow(ctx context.Context, o options, w work, progress io.Wri
 		rounds, void = all, worst
 	}
 	var row []result
-	for i, p := range r.proxies {
+	for i, p := range r.targets(w) {
 		one := result{work: w, proxy: p.name, void: void}
 		for _, round := range rounds {
 			one.samples = append(one.samples, round[i])
@@ -100,7 +142,7 @@ func (r *rig) measureRow(ctx context.Context, o options, w work, progress io.Wri
 // measureRound measures each proxy once, one after the other. A profile is taken where a file is named for it.
 func (r *rig) measureRound(ctx context.Context, o options, w work, profile string) ([]sample, error) {
 	var round []sample
-	for _, p := range r.proxies {
+	for _, p := range r.targets(w) {
 		file := profile
 		if p.name != ebbgate {
 			file = ""
@@ -115,8 +157,10 @@ func (r *rig) measureRound(ctx context.Context, o options, w work, profile strin
 }
 
 func (r *rig) measureOne(ctx context.Context, p *proxy, w work, each time.Duration, profile string) (sample, error) {
-	if err := p.process.ended(); err != nil {
-		return sample{}, err
+	if p.process != nil {
+		if err := p.process.ended(); err != nil {
+			return sample{}, err
+		}
 	}
 	profiled := make(chan error, 1)
 	if profile != "" {
@@ -124,15 +168,8 @@ func (r *rig) measureOne(ctx context.Context, p *proxy, w work, each time.Durati
 	} else {
 		profiled <- nil
 	}
-	before, err := r.look(p)
-	if err != nil {
-		return sample{}, err
-	}
-	l, err := generate(ctx, r.loadCore, p.address, r.scratch, w, each)
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := r.look(p)
+	m := meter{r: r, p: p}
+	l, err := r.generate(ctx, p, w, each, &m)
 	if err != nil {
 		return sample{}, err
 	}
@@ -143,9 +180,19 @@ func (r *rig) measureOne(ctx context.Context, p *proxy, w work, each time.Durati
 	if err != nil {
 		return sample{}, err
 	}
-	others := float64(after.others-before.others) / float64(after.at.Sub(before.at))
-	return sample{load: l, cpu: after.proxy - before.proxy, others: max(0, others), lines: lines, profiled: profile != ""}, nil
+	others := float64(m.after.others-m.before.others) / float64(m.after.at.Sub(m.before.at))
+	return sample{load: l, cpu: m.after.proxy - m.before.proxy, others: max(0, others), lines: lines, profiled: profile != ""}, nil
 }
+
+// meter looks at a proxy's CPU time when a load begins and when it ends.
+type meter struct {
+	r             *rig
+	p             *proxy
+	before, after moment
+}
+
+func (m *meter) begin() (err error) { m.before, err = m.r.look(m.p); return err }
+func (m *meter) end() (err error)   { m.after, err = m.r.look(m.p); return err }
 
 // moment is how much CPU time had been used up to a time.
 type moment struct {
@@ -168,12 +215,19 @@ func (r *rig) look(p *proxy) (moment, error) {
 	if err != nil {
 		return moment{}, err
 	}
-	// wrk, the upstream and the proxies are children of this process.
-	return moment{at: at, proxy: all.tree(p.process.cmd.Process.Pid), others: all.total() - all.tree(os.Getpid()) + steal}, nil
+	// The load generators, the upstream and the proxies are this process and its children.
+	m := moment{at: at, others: all.total() - all.tree(os.Getpid()) + steal}
+	if p.process != nil {
+		m.proxy = all.tree(p.process.cmd.Process.Pid)
+	}
+	return m, nil
 }
 
 // cutLogs empties a proxy's logs, so that a run takes no more room than a measurement, and counts the access log's lines.
 func (p *proxy) cutLogs() (int, error) {
+	if p.log == "" {
+		return 0, nil
+	}
 	if p.audit != "" {
 		if _, err := cutLog(p.audit); err != nil {
 			return 0, err

@@ -13,11 +13,12 @@ import (
 // tick is the unit of CPU time in /proc: USER_HZ is 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// spent is what /proc/PID/stat says about a process: CPU time of all its threads in user and kernel mode.
+// spent is what /proc/PID/stat says about a process: CPU time of all its threads in user and kernel mode, and memory.
 type spent struct {
-	parent int
-	own    time.Duration
-	reaped time.Duration // of children that have ended and that it waited for
+	parent   int
+	own      time.Duration
+	reaped   time.Duration // of children that have ended and that it waited for
+	resident int           // bytes
 }
 
 // parseStat reads a line of /proc/PID/stat (proc_pid_stat(5)).
@@ -28,11 +29,11 @@ func parseStat(line string) (spent, error) {
 		return spent{}, errors.New("no program name in stat line")
 	}
 	fields := strings.Fields(line[end+1:]) // the first of them is the third of the line
-	if len(fields) < 15 {
-		return spent{}, fmt.Errorf("stat line has %d fields after the name, want 15 or more", len(fields))
+	if len(fields) < 22 {
+		return spent{}, fmt.Errorf("stat line has %d fields after the name, want 22 or more", len(fields))
 	}
-	var number [5]int64
-	for i, field := range []int{4 - 3, 14 - 3, 15 - 3, 16 - 3, 17 - 3} {
+	var number [6]int64
+	for i, field := range []int{4 - 3, 14 - 3, 15 - 3, 16 - 3, 17 - 3, 24 - 3} {
 		n, err := strconv.ParseInt(fields[field], 10, 64)
 		if err != nil {
 			return spent{}, fmt.Errorf("parse stat line: %w", err)
@@ -40,9 +41,10 @@ func parseStat(line string) (spent, error) {
 		number[i] = n
 	}
 	return spent{
-		parent: int(number[0]),
-		own:    time.Duration(number[1]+number[2]) * tick,
-		reaped: time.Duration(number[3]+number[4]) * tick,
+		parent:   int(number[0]),
+		own:      time.Duration(number[1]+number[2]) * tick,
+		reaped:   time.Duration(number[3]+number[4]) * tick,
+		resident: int(number[5]) * os.Getpagesize(),
 	}, nil
 }
 
@@ -81,6 +83,17 @@ func (p processes) tree(id int) time.Duration {
 	for child, s := range p {
 		if s.parent == id && child != id {
 			sum += p.tree(child)
+		}
+	}
+	return sum
+}
+
+// resident is the memory of a process and of all below it. What they share is counted more than once.
+func (p processes) resident(id int) int {
+	sum := p[id].resident
+	for child, s := range p {
+		if s.parent == id && child != id {
+			sum += p.resident(child)
 		}
 	}
 	return sum

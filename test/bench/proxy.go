@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // The proxies, as -only takes them.
@@ -18,6 +16,7 @@ const (
 	ebbgate = "ebbgate"
 	haproxy = "haproxy"
 	nginx   = "nginx"
+	direct  = "direct" // without a proxy, for comparison
 )
 
 // proxyNames are all proxies, in the order in which a round measures and the table shows them.
@@ -28,42 +27,63 @@ type proxy struct {
 	name    string
 	version string
 	process *process
-	address string // where it takes requests
-	admin   string // Ebbgate's, where profiles are
-	log     string // its access log
-	audit   string // Ebbgate's audit log, which it always keeps
+	entries [entries]string // addresses where it takes requests
+	admin   string          // Ebbgate's, where profiles are
+	log     string          // its access log
+	audit   string          // Ebbgate's audit log, which it always keeps
 }
 
 // settings are what the configurations are filled in with.
 type settings struct {
-	Scratch, Hostname, Key, CA, Log string
-	Root                            bool // nginx's workers would run as somebody who cannot read the scratch folder
-	Port, Upstream                  int
+	Scratch, Hostname, CallHost, Key, CA, Log string
+	Certificate, PrivateKey                   string // of the proxies, for clients
+	Root                                      bool   // nginx's workers would run as somebody who cannot read the scratch folder
+	Port, Secure, Prior                       int    // where a proxy takes requests
+	Upstream, Closing, Calls                  int
+	Upstreams                                 map[string]int // by name, also those that are not nginx's
+	Streams                                   int            // at most
 }
+
+// Host is what an upstream is called.
+func (settings) Host(upstream string) string {
+	if upstream == "calls" {
+		return callHost
+	}
+	return hostname
+}
+
+// Connections are what a proxy must take from clients; Files are those, as many to the upstream, and some.
+func (s settings) Connections() int { return s.Streams + 400 }
+
+// Files: see Connections.
+func (s settings) Files() int { return 2*s.Connections() + 200 }
 
 // startProxy starts one of the proxies and returns once it does the whole work.
 func (r *rig) startProxy(ctx context.Context, name string) (*proxy, error) {
-	ports, err := freePorts(ctx, 3)
+	ports, err := freePorts(ctx, 5)
 	if err != nil {
 		return nil, err
 	}
 	set := r.settings
-	set.Port = ports[0]
+	set.Port, set.Secure, set.Prior = ports[0], ports[1], ports[2]
 	set.Log = filepath.Join(r.scratch, name+".log")
-	p := &proxy{name: name, address: fmt.Sprintf("127.0.0.1:%d", set.Port), log: set.Log}
+	p := &proxy{name: name, log: set.Log}
+	for e := range p.entries {
+		p.entries[e] = fmt.Sprintf("127.0.0.1:%d", ports[e])
+	}
 	switch name {
 	case nginx:
 		err = r.startNginx(ctx, p, set)
 	case haproxy:
 		err = r.startHAProxy(ctx, p, set)
 	default:
-		err = r.startEbbgate(ctx, p, set, ports[1], ports[2])
+		err = r.startEbbgate(ctx, p, set, ports[3], ports[4])
 	}
 	if err != nil {
 		return nil, err
 	}
 	r.processes = append(r.processes, p.process)
-	return p, p.process.await(ctx, func(ctx context.Context) error { return check(ctx, p.address, r.works) })
+	return p, p.process.await(ctx, func(ctx context.Context) error { return r.check(ctx, p) })
 }
 
 func (r *rig) startNginx(ctx context.Context, p *proxy, set settings) error {
@@ -121,7 +141,7 @@ func find(programs ...string) (map[string]string, error) {
 		}
 	}
 	if missing != nil {
-		return nil, fmt.Errorf("not installed: %s; apt-get install nginx haproxy wrk util-linux has all of it", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("not installed: %s; apt-get install nginx haproxy wrk nghttp2-client util-linux has all of it", strings.Join(missing, ", "))
 	}
 	return found, nil
 }
@@ -130,27 +150,4 @@ func find(programs ...string) (map[string]string, error) {
 func version(ctx context.Context, program, flag string) string {
 	text, _ := exec.CommandContext(ctx, program, flag).CombinedOutput() //nolint:gosec // the programs are this package's own
 	return string(regexp.MustCompile(`\d+\.\d+(\.\d+)?`).Find(text))
-}
-
-// check asks a proxy for each work's answer, and for what the upstream saw, and compares.
-func check(ctx context.Context, address string, list []work) error {
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Proxy: nil}}
-	defer client.CloseIdleConnections()
-	seen, err := ask(ctx, client, address, work{method: http.MethodGet}, "/v1/seen")
-	if err != nil {
-		return err
-	}
-	if want := "Bearer " + key + "|bench|" + hostname + "|TLSv1.3"; seen != want {
-		return fmt.Errorf("the upstream saw %q of the request, want %q", seen, want)
-	}
-	for _, w := range list {
-		answer, err := ask(ctx, client, address, w, w.path())
-		if err != nil {
-			return fmt.Errorf("row %s: %w", w.name, err)
-		}
-		if len(answer) != w.answer {
-			return fmt.Errorf("row %s: an answer of %d bytes, want %d", w.name, len(answer), w.answer)
-		}
-	}
-	return nil
 }

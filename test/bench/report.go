@@ -34,12 +34,39 @@ func (r result) of(figure func(sample) float64) float64 {
 	return median(values)
 }
 
-// ratio is the result's cost in terms of another proxy's for the same row; NaN where that was not measured.
-func (r result) ratio(all []result, proxy string) float64 {
-	for _, other := range all {
-		if other.proxy == proxy && other.work.name == r.work.name {
-			return r.of(sample.cost) / other.of(sample.cost)
-		}
+// ratio is the result's figure in terms of another proxy's for the same row; NaN where that was not measured.
+func (r result) ratio(all []result, proxy string, figure func(result) float64) float64 {
+	if other, ok := r.beside(all, proxy); ok && r.proxy != direct {
+		return figure(r) / figure(other)
+	}
+	return math.NaN()
+}
+
+// beside is what was measured of another proxy for the same row.
+func (r result) beside(all []result, proxy string) (result, bool) {
+	i := slices.IndexFunc(all, func(other result) bool { return other.proxy == proxy && other.work.name == r.work.name })
+	if i < 0 {
+		return result{}, false
+	}
+	return all[i], true
+}
+
+// The figures of the tables.
+func (r result) cost() float64 {
+	if r.proxy == direct {
+		return math.NaN()
+	}
+	return r.of(sample.cost)
+}
+func (r result) rate() float64 { return r.of(func(s sample) float64 { return s.rate }) }
+func (r result) p50() float64  { return r.of(func(s sample) float64 { return milliseconds(s.p50) }) }
+func (r result) p99() float64  { return r.of(func(s sample) float64 { return milliseconds(s.p99) }) }
+func (r result) each() float64 { return r.memory.each() }
+
+// added is how much a figure is over that without a proxy.
+func (r result) added(all []result, figure func(result) float64) float64 {
+	if without, ok := r.beside(all, direct); ok && r.proxy != direct {
+		return figure(r) - figure(without)
 	}
 	return math.NaN()
 }
@@ -50,13 +77,13 @@ func (r result) notes() string {
 	if r.void > 0 {
 		notes = append(notes, fmt.Sprintf("**void**: others used up to %.0f %% of a core", 100*r.void))
 	}
-	lines, requests, profiled := 0, 0, false
+	lines, exchanges, profiled := 0, 0, false
 	for _, s := range r.samples {
-		lines, requests, profiled = lines+s.lines, requests+s.requests, profiled || s.profiled
+		lines, exchanges, profiled = lines+s.lines, exchanges+s.exchanges, profiled || s.profiled
 	}
 	// A buffer of 64 KiB holds back 500 lines at most from one measurement to the next; wrk's count ends a moment early or late.
-	if float64(lines) < 0.99*float64(requests)-500 {
-		notes = append(notes, fmt.Sprintf("**logs too little**: %d lines for %d requests", lines, requests))
+	if r.proxy != direct && float64(lines) < 0.99*float64(exchanges)-500 {
+		notes = append(notes, fmt.Sprintf("**logs too little**: %d lines for %d requests", lines, exchanges))
 	}
 	if profiled {
 		notes = append(notes, "profiled in the first round")
@@ -64,32 +91,55 @@ func (r result) notes() string {
 	return strings.Join(notes, "; ")
 }
 
-// writeReport writes the description and the table of results, as Markdown.
+// writeReport writes the description and the tables of results, as Markdown.
 func writeReport(out io.Writer, description string, results []result) error {
 	var b strings.Builder
-	b.WriteString(description)
-	b.WriteString("\n\n| work | proxy | CPU ms per 1,000 requests | ÷ HAProxy | ÷ nginx | requests/s | p50 ms | p99 ms | |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
-	for _, r := range results {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.work.title, title(r.proxy),
-			number(r.of(sample.cost), 1), number(r.ratio(results, haproxy), 2), number(r.ratio(results, nginx), 2),
-			number(r.of(func(s sample) float64 { return s.rate }), 0),
-			number(r.of(func(s sample) float64 { return milliseconds(s.p50) }), 2),
-			number(r.of(func(s sample) float64 { return milliseconds(s.p99) }), 2), r.notes())
-	}
+	b.WriteString(description + "\n")
+	table(&b, results, func(w work) bool { return !w.streams() }, "work", "CPU ms per 1,000 requests", "requests/s", "p50 ms", "p99 ms")
+	table(&b, results, func(w work) bool { return w.kind == events }, "streams", "CPU ms per 1,000 events", "events/s", "p50 ms", "p99 ms", "added p50 ms", "added p99 ms")
+	table(&b, results, func(w work) bool { return w.kind == idle }, "memory", "KiB a stream", "MiB before")
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
 }
 
+// table writes the rows of one kind, where there are any: what it is, the figure that is compared, and the others.
+func table(b *strings.Builder, results []result, is func(work) bool, what, figure string, others ...string) {
+	begun := false
+	for _, r := range results {
+		if !is(r.work) {
+			continue
+		}
+		if !begun {
+			begun = true
+			fmt.Fprintf(b, "\n| %s | proxy | %s | ÷ HAProxy | ÷ nginx | %s | |\n", what, figure, strings.Join(others, " | "))
+			b.WriteString(strings.Repeat("|---", 6+len(others)) + "|\n")
+		}
+		compared, rest := result.cost, []string{number(r.rate(), 0), number(r.p50(), 2), number(r.p99(), 2)}
+		switch r.work.kind {
+		case events:
+			rest = append(rest, number(r.added(results, result.p50), 2), number(r.added(results, result.p99), 2))
+		case idle:
+			compared, rest = result.each, []string{number(float64(r.memory.before)/(1<<20), 1)}
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", r.work.title, title(r.proxy), number(compared(r), 1),
+			number(r.ratio(results, haproxy, compared), 2), number(r.ratio(results, nginx, compared), 2), strings.Join(rest, " | "), r.notes())
+	}
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
+// number has so many digits after the point, and a dash for what was not measured.
 func number(value float64, digits int) string {
 	if math.IsNaN(value) {
 		return "–"
 	}
-	return fmt.Sprintf("%.*f", digits, value)
+	text := fmt.Sprintf("%.*f", digits, value)
+	if strings.Trim(text, "-0.") == "" { // no zero is below zero
+		text = strings.TrimPrefix(text, "-")
+	}
+	return text
 }
 
 func title(proxy string) string {
@@ -106,9 +156,12 @@ func title(proxy string) string {
 func summary(proxies []*proxy, round []sample, others float64) string {
 	var parts []string
 	for i, s := range round {
+		if proxies[i].name == direct {
+			continue
+		}
 		parts = append(parts, fmt.Sprintf("%s %.1f", title(proxies[i].name), s.cost()))
 	}
-	return fmt.Sprintf("%s CPU ms per 1,000 requests; others used up to %.1f %% of a core", strings.Join(parts, ", "), 100*others)
+	return fmt.Sprintf("%s CPU ms per 1,000; others used up to %.1f %% of a core", strings.Join(parts, ", "), 100*others)
 }
 
 // describe says what was measured, and on what.

@@ -3,24 +3,29 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 )
 
-// What the upstream is called, and the credential that the proxies write in place of the client's.
+// What the upstream is called, for gRPC too, and the credential that the proxies write in place of the client's.
 const (
 	hostname = "api.upstream.test"
+	callHost = "calls.upstream.test"
 	key      = "sk-bench-0123456789abcdef0123456789abcdef"
 )
 
@@ -32,20 +37,26 @@ type rig struct {
 	scratch   string
 	tools     map[string]string // programs by name
 	works     []work
+	streams   int
+	cores     []int // that we may use
 	proxyCore int
-	loadCore  int // of wrk and the upstream
+	loadCore  int // of the load and the upstreams
 	settings  settings
+	events    *eventSource
+	roots     *x509.CertPool
 	processes []*process
 	proxies   []*proxy
+	direct    *proxy // no proxy: the events' upstream itself
+	pinned    func() // undoes that this process is on the load's core
 }
 
 // newRig starts what o asks for. After an error nothing is left of it.
 func newRig(ctx context.Context, o options, progress io.Writer) (*rig, error) {
-	tools, err := find("taskset", "wrk", nginx, haproxy)
+	tools, err := find("taskset", "wrk", "h2load", nginx, haproxy)
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{tools: tools, works: o.works}
+	r := &rig{tools: tools, works: o.works, streams: o.streams}
 	if err := r.chooseCores(); err != nil {
 		return nil, err
 	}
@@ -60,15 +71,18 @@ func newRig(ctx context.Context, o options, progress io.Writer) (*rig, error) {
 }
 
 func (r *rig) start(ctx context.Context, o options, progress io.Writer) error {
+	if slices.Contains(o.proxies, ebbgate) {
+		if err := r.findEbbgate(ctx, o.ebbgate, progress); err != nil {
+			return err
+		}
+	}
+	if err := r.pin(ctx); err != nil {
+		return err
+	}
 	if err := r.startUpstream(ctx); err != nil {
 		return err
 	}
 	for _, name := range o.proxies {
-		if name == ebbgate {
-			if err := r.findEbbgate(ctx, o.ebbgate, progress); err != nil {
-				return err
-			}
-		}
 		p, err := r.startProxy(ctx, name)
 		if err != nil {
 			return err
@@ -83,6 +97,12 @@ func (r *rig) close() {
 	for i := len(r.processes) - 1; i >= 0; i-- {
 		r.processes[i].stop()
 	}
+	if r.events != nil {
+		r.events.close()
+	}
+	if r.pinned != nil {
+		r.pinned()
+	}
 	_ = os.RemoveAll(r.scratch) //nolint:gosec // the folder is our own; what cannot be removed is where the system keeps such things
 }
 
@@ -92,30 +112,54 @@ func (r *rig) chooseCores() error {
 	if err != nil {
 		return fmt.Errorf("read which cores may be used: %w", err)
 	}
-	cores, err := parseCores(string(status))
+	r.cores, err = parseCores(string(status))
 	if err != nil {
 		return err
 	}
-	if len(cores) < 2 {
+	if len(r.cores) < 2 {
 		return errors.New("two cores are needed: one for the proxy, one for load and upstream")
 	}
-	r.loadCore, r.proxyCore = cores[0], cores[len(cores)-1]
+	r.loadCore, r.proxyCore = r.cores[0], r.cores[len(r.cores)-1]
 	return nil
+}
+
+// pin keeps this process, which sends and reads events itself, to the load's core, with one thread that runs Go.
+func (r *rig) pin(ctx context.Context) error {
+	move := func(ctx context.Context, cores ...int) error {
+		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(cores), " ", ","), "[]")
+		text, err := exec.CommandContext(ctx, "taskset", "-a", "-c", "-p", list, strconv.Itoa(os.Getpid())).CombinedOutput() //nolint:gosec // numbers
+		if err != nil {
+			return fmt.Errorf("move to cores %s: %w: %s", list, err, strings.TrimSpace(string(text)))
+		}
+		return nil
+	}
+	threads := runtime.GOMAXPROCS(1)
+	r.pinned = func() {
+		runtime.GOMAXPROCS(threads)
+		_ = move(context.WithoutCancel(ctx), r.cores...) // only tests live on
+	}
+	return move(ctx, r.loadCore)
 }
 
 // startUpstream writes certificates, answers and scripts, and starts what all proxies reach.
 func (r *rig) startUpstream(ctx context.Context) error {
-	ports, err := freePorts(ctx, 1)
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return err
 	}
-	r.settings = settings{Scratch: r.scratch, Hostname: hostname, Key: key, Root: os.Geteuid() == 0, Upstream: ports[0]}
-	if err := r.certify(); err != nil {
+	r.settings = settings{
+		Scratch: r.scratch, Hostname: hostname, CallHost: callHost, Key: key, Root: os.Geteuid() == 0,
+		Upstream: ports[0], Closing: ports[1], Calls: ports[2], Streams: 2 * r.streams,
+	}
+	certificate, err := r.certify()
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(r.scratch, "www", "v1"), 0o700); err != nil {
-		return fmt.Errorf("make folder of answers: %w", err)
+	if r.events, err = newEventSource(ctx, certificate); err != nil {
+		return err
 	}
+	r.direct = &proxy{name: direct, entries: [entries]string{r.events.address, "", ""}}
+	r.settings.Upstreams = map[string]int{"api": ports[0], "closing": ports[1], "calls": ports[2], "events": r.events.port}
 	for _, w := range r.works {
 		if err := w.publish(r.scratch); err != nil {
 			return err
@@ -139,27 +183,32 @@ func (r *rig) startUpstream(ctx context.Context) error {
 	})
 }
 
-// certify writes the upstream's certificate and key, and the authority that the proxies verify it with.
-func (r *rig) certify() error {
+// certify writes the upstream's certificate and key, which the proxies show to clients too, and the authority that all
+// of them verify it with.
+func (r *rig) certify() (tls.Certificate, error) {
 	authority, err := ca.New("Ebbgate bench")
 	if err != nil {
-		return err
+		return tls.Certificate{}, err
 	}
-	leaf, err := authority.Issue(ca.Leaf{DNSNames: []string{hostname}})
+	leaf, err := authority.Issue(ca.Leaf{DNSNames: []string{hostname, callHost}})
 	if err != nil {
-		return err
+		return tls.Certificate{}, err
 	}
 	private, err := ca.KeyPEM(leaf)
 	if err != nil {
-		return err
+		return tls.Certificate{}, err
 	}
-	r.settings.CA = string(authority.PEM())
-	for name, text := range map[string][]byte{"ca.crt": authority.PEM(), "upstream.crt": ca.CertificatePEM(leaf), "upstream.key": private} {
+	chain := ca.CertificatePEM(leaf)
+	r.roots = authority.Pool()
+	r.settings.CA, r.settings.Certificate, r.settings.PrivateKey = string(authority.PEM()), string(chain), string(private)
+	for name, text := range map[string][]byte{
+		"ca.crt": authority.PEM(), "upstream.crt": chain, "upstream.key": private, "front.pem": slices.Concat(chain, private),
+	} {
 		if err := os.WriteFile(filepath.Join(r.scratch, name), text, 0o600); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
+			return tls.Certificate{}, fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	return nil
+	return leaf, nil
 }
 
 // findEbbgate takes the program that was named, or builds it from this module.
@@ -191,27 +240,4 @@ func render(name, file string, data any) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
-}
-
-// ask sends a work's request for a path to a proxy and returns the answer's body.
-func ask(ctx context.Context, client *http.Client, address string, w work, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, w.method, "http://"+address+path, bytes.NewReader(make([]byte, w.body)))
-	if err != nil {
-		return "", err
-	}
-	request.Host = hostname
-	request.Header.Set("Authorization", "Bearer placeholder")
-	answer, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return "", err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s %s: status %d: %.300s", w.method, path, answer.StatusCode, body)
-	}
-	return string(body), nil
 }

@@ -17,19 +17,20 @@ import (
 // connections are what wrk keeps open to the proxy.
 const connections = 32
 
-// load is what wrk says about one run.
+// load is what a load generator says about one run.
 type load struct {
-	requests int
-	rate     float64 // requests a second
-	p50, p99 time.Duration
+	requests  int     // or events
+	exchanges int     // requests, or streams: what an access log has a line of
+	rate      float64 // requests or events a second
+	p50, p99  time.Duration
 }
 
-// generate has wrk repeat a work's request at a proxy's address for a time. An answer that is no success is an error.
-func generate(ctx context.Context, core int, address, scratch string, w work, each time.Duration) (load, error) {
+// wrk has wrk repeat a work's request at a proxy's address for a time. An answer that is no success is an error.
+func wrk(ctx context.Context, core int, address, scratch string, w work, each time.Duration) (load, error) {
 	// wrk takes whole seconds alone. Interrupted, it prints what it has, so that its own bound is only the last resort.
 	longest := strconv.Itoa(int(each/time.Second) + 2)
 	cmd := exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(core), "wrk", "-t1", "-c"+strconv.Itoa(connections), //nolint:gosec // all arguments are this package's own
-		"-d"+longest+"s", "--latency", "-s", w.script(scratch), "http://"+address+w.path())
+		"-d"+longest+"s", "--latency", "-s", w.script(scratch), "http://"+address+w.path)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = grace
@@ -99,5 +100,6 @@ func parseWrk(text string) (load, error) {
 	if l.requests == 0 {
 		return load{}, errors.New("wrk: no request was answered")
 	}
+	l.exchanges = l.requests
 	return l, nil
 }

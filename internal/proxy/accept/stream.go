@@ -26,7 +26,8 @@ type Stream struct {
 	set     *h2
 	request *http.Request
 	w       http.ResponseWriter
-	control *http.ResponseController
+	control http.ResponseController
+	own     exchange.Header // room for fields
 	ctx     context.Context //nolint:containedctx // the stream's life is the context's
 	cancel  context.CancelFunc
 	room    *[]byte
@@ -46,12 +47,13 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	st := streams.Get().(*Stream)
 	*st = Stream{
 		Base: Base{Peer: *r.Context().Value(peerKey{}).(*Peer), X: st.X, Served: st.Served, path: st.path},
-		set:  h, request: r, w: w, control: http.NewResponseController(w),
+		set:  h, request: r, w: w, control: *http.NewResponseController(w), own: st.own,
 	}
-	st.ctx, st.cancel = context.WithCancel(exchange.WithNotes(r.Context()))
+	// Not below the request's context, whose end is looked out for once: for the watch, and then for this one.
+	st.ctx, st.cancel = context.WithCancel(exchange.WithNotes(context.Background()))
 	st.Watch = h.set.config.Sweeper.Add(nil, st.stop)
-	entry := st.Watch // the stream may be another's by the time that the function runs
-	left := context.AfterFunc(r.Context(), func() { entry.Stop(watch.ClientGone) })
+	entry, cancel := st.Watch, st.cancel // the stream may be another's by the time that the function runs
+	left := context.AfterFunc(r.Context(), func() { entry.Stop(watch.ClientGone); cancel() })
 	whole := st.exchange()
 	left()
 	st.Watch.Remove()
@@ -61,7 +63,8 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	broken := st.broken || !st.ended
 	if whole { // else somebody may still hold what is in it
-		*st = Stream{Base: Base{X: st.X, Served: st.Served, path: st.path}}
+		st.own.Reset()
+		*st = Stream{Base: Base{X: st.X, Served: st.Served, path: st.path}, own: st.own}
 		streams.Put(st)
 	}
 	if broken {
@@ -111,7 +114,13 @@ func (st *Stream) adopt() error {
 		r.Upgrade, r.Method = protocol, http.MethodGet
 	}
 	f := http1.Foreign{Target: in.RequestURI, Authority: in.Host, Body: in.Body != nil && in.Body != http.NoBody && in.ContentLength != 0}
-	for _, name := range slices.Sorted(maps.Keys(in.Header)) {
+	var room [32]string
+	names := room[:0]
+	for name := range in.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		values := in.Header[name]
 		f.Fields += len(values)
 		switch name {
@@ -217,12 +226,17 @@ func (st *Stream) Inform(r *exchange.Response) error {
 // fields gives net/http strings of its own: it keeps them in the table of its compression (RFC 7541), which outlives the
 // buffers that ours are views of.
 func (st *Stream) fields(h *exchange.Header) {
-	var own exchange.Header
-	own.Own(h)
+	st.own.Own(h)
 	out := st.w.Header()
-	for _, f := range own.Fields() {
+	lines := make([]string, 0, h.Len())
+	for _, f := range st.own.Fields() {
 		name := http.CanonicalHeaderKey(f.Name)
-		out[name] = append(out[name], f.Value)
+		if out[name] != nil {
+			out[name] = append(out[name], f.Value)
+			continue
+		}
+		lines = append(lines, f.Value)
+		out[name] = lines[len(lines)-1 : len(lines) : len(lines)]
 	}
 }
 

@@ -27,6 +27,8 @@ import (
 type h2 struct {
 	up      *dial.Stream
 	request *http.Request
+	target  url.URL
+	trace   httptrace.ClientTrace
 	body    *outgoing      // nil: the request has none
 	pipe    *io.PipeWriter // our direction, once protocols have switched
 	res     *http.Response
@@ -40,17 +42,22 @@ type h2 struct {
 // buffers that ours are views of.
 func (l *h2) send(c *Call) error {
 	r := &c.X.Request
-	target := url.URL{Scheme: "http", Host: strings.Clone(c.Attempt.Authority), Opaque: strings.Clone(c.Attempt.Path)}
+	l.target = url.URL{Scheme: "http", Host: strings.Clone(c.Attempt.Authority), Opaque: strings.Clone(c.Attempt.Path)}
 	if l.up.Secure() {
-		target.Scheme = "https"
+		l.target.Scheme = "https"
 	}
-	if strings.HasPrefix(target.Opaque, "//") { // net/url would take its first segment for a host
-		target.Opaque = "//" + target.Host + target.Opaque
+	if strings.HasPrefix(l.target.Opaque, "//") { // net/url would take its first segment for a host
+		l.target.Opaque = "//" + l.target.Host + l.target.Opaque
 	}
-	l.request = &http.Request{
-		Method: strings.Clone(r.Method), URL: &target, Host: target.Host, Header: make(http.Header, c.Attempt.Header.Len()),
-		Proto: "HTTP/2.0", ProtoMajor: 2,
+	l.trace = httptrace.ClientTrace{
+		WroteHeaders:         func() { l.wrote.Store(true) },
+		GotFirstResponseByte: func() { l.answers.Store(true) },
+		Got1xxResponse:       l.interim.take,
 	}
+	l.request = new(http.Request).WithContext(httptrace.WithClientTrace(l.up.Context(), &l.trace)) // which copies: so it comes first
+	l.request.Method, l.request.URL, l.request.Host = strings.Clone(r.Method), &l.target, l.target.Host
+	l.request.Header = make(http.Header, c.Attempt.Header.Len())
+	l.request.Proto, l.request.ProtoMajor = "HTTP/2.0", 2
 	l.fields(c)
 	var src io.Reader
 	switch {
@@ -68,11 +75,6 @@ func (l *h2) send(c *Call) error {
 		l.request.Body = l.body
 	}
 	l.interim.client = c.Client
-	l.request = l.request.WithContext(httptrace.WithClientTrace(l.up.Context(), &httptrace.ClientTrace{
-		WroteHeaders:         func() { l.wrote.Store(true) },
-		GotFirstResponseByte: func() { l.answers.Store(true) },
-		Got1xxResponse:       l.interim.take,
-	}))
 	return nil
 }
 
@@ -82,6 +84,7 @@ func (l *h2) fields(c *Call) {
 	size := 0
 	var own exchange.Header
 	own.Own(&c.Attempt.Header)
+	lines := make([]string, 0, own.Len())
 	for _, f := range own.Fields() {
 		if http1.HopOrFraming(f.Name) {
 			continue
@@ -91,7 +94,12 @@ func (l *h2) fields(c *Call) {
 			l.announce(f.Value)
 			continue
 		}
-		out[name] = append(out[name], f.Value)
+		if out[name] == nil {
+			lines = append(lines, f.Value)
+			out[name] = lines[len(lines)-1 : len(lines) : len(lines)]
+		} else {
+			out[name] = append(out[name], f.Value)
+		}
 		size += len(f.Name) + len(f.Value)
 	}
 	if out["User-Agent"] == nil {
@@ -163,7 +171,13 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 			return wrong("field of a connection in an answer of HTTP/2")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.res.Header)) {
+	var room [32]string
+	names := room[:0]
+	for name := range l.res.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		if name == "Content-Length" {
 			n, err := length(l.res.Header[name])
 			if err != nil {
