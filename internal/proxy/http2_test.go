@@ -274,3 +274,30 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("h2c: %q", got)
 	}
 }
+
+// The time of a try bounds the try, and not only the taking of its connection.
+func TestATimeOfATryOverHTTP2(t *testing.T) {
+	gate := make(chan struct{})
+	defer close(gate)
+	far := h2Far(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/0/slow" {
+			select {
+			case <-gate:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	r := newRig(t, nil, h2c("far", far))
+	f := func(path string, limit time.Duration, status int) {
+		t.Helper()
+		changed := *r.plan.Rules[0]
+		changed.Timeouts = plan.Timeouts{BackendRequest: limit}
+		r.plan.Rules = []*plan.Rule{&changed}
+		r.update()
+		if res, _ := r.do("POST", path, "x"); res.StatusCode != status {
+			t.Errorf("%s: %d, want %d; logged %+v", path, res.StatusCode, status, r.seen.last(t))
+		}
+	}
+	f("/0", time.Minute, 200)
+	f("/0/slow", 50*time.Millisecond, 504)
+}

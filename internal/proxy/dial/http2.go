@@ -61,8 +61,8 @@ type shared struct {
 type Stream struct {
 	shared *shared
 	reused bool
-	cancel context.CancelFunc // of the exchange
-	ctx    context.Context    //nolint:containedctx // ends with the exchange
+	cancel context.CancelFunc
+	ctx    context.Context //nolint:containedctx // ends with the exchange
 	sent   atomic.Bool
 }
 
@@ -222,9 +222,10 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	return s, nil
 }
 
+// newStream is not bound to ctx, which may bound the taking of a connection alone: the exchange ends it, by Raw or Close.
 func newStream(ctx context.Context, s *shared, reused bool) *Stream {
 	st := &Stream{shared: s, reused: reused}
-	st.ctx, st.cancel = context.WithCancel(ctx)
+	st.ctx, st.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return st
 }
 
