@@ -43,7 +43,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if o.final || o.class == 0 || !j.replayable() {
 		return nil
 	}
-	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < staleTries {
+	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < staleTries && j.claim() {
 		j.stale++
 		return c
 	}
@@ -52,7 +52,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 		return nil
 	}
 	next, wait := j.next(ctx, c, backoff)
-	if next == nil || !next.budget.take() {
+	if next == nil || !next.budget.take() || !j.claim() {
 		return nil
 	}
 	j.repeats++

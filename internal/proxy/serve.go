@@ -220,6 +220,9 @@ func (j *journey) limitWhole(d time.Duration) {
 func (j *journey) end() {
 	x := j.x
 	x.Duration = time.Since(x.Start)
+	if j.kept != nil {
+		x.BytesIn = j.kept.before + j.kept.total // however often they were sent
+	}
 	if j.rule != nil {
 		j.rule.chain.End(x)
 	}
