@@ -225,6 +225,23 @@ func TestAnUploadIsRejectedUnderWay(t *testing.T) {
 	}
 }
 
+// A far side that refuses streams is not asked again and again beside the budget.
+func TestRefusedStreams(t *testing.T) {
+	far := testkit.HTTP2Fault(t, upstream.HTTP2FaultConfig{Kind: upstream.RefuseStream})
+	r := newRig(t, nil, h2c("far", far.Addr()))
+	before := int64(0)
+	for _, most := range []int64{1, 2, 2} {
+		if res, _ := r.do("POST", "/0", "x"); res.StatusCode != 502 {
+			t.Error(res.Status)
+		}
+		now := int64(far.Heads())
+		if now-before > most {
+			t.Errorf("asked %d times for one request", now-before)
+		}
+		before = now
+	}
+}
+
 // Bytes of a body count once, however often they were sent.
 func TestAReplayedBodyIsCountedOnce(t *testing.T) {
 	r := two(t, nil, service("a", testFar(t, &counting{status: 429})), service("b", deadAddress(t)))

@@ -341,13 +341,19 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
 
+// Refused reports whether the far side refused the stream alone: its connection lives on, and may be too busy.
+func Refused(err error) bool {
+	const refused = 0x7
+	stream, ok := errors.AsType[streamError](err)
+	return ok && stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+}
+
 // Untaken reports whether an error of a stream proves that the far side did not take the request: it refused the stream
 // (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
 // by the text of its errors alone.
 func Untaken(err error) bool {
-	if stream, ok := errors.AsType[streamError](err); ok {
-		const refused = 0x7
-		return stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+	if Refused(err) {
+		return true
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
 		switch text := err.Error(); {

@@ -253,7 +253,7 @@ func (l *h2) account(c *Call) {
 func (l *h2) facts(c *Call, err error) Facts {
 	l.account(c)
 	_, malformed := errors.AsType[*http1.Error](err)
-	return Facts{Unsent: !l.wrote.Load() || dial.Untaken(err), Silent: !malformed && !l.answers.Load()}
+	return Facts{Unsent: !l.wrote.Load() || dial.Untaken(err), Silent: !malformed && !l.answers.Load(), Refused: dial.Refused(err)}
 }
 
 func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }
