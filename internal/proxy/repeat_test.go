@@ -225,6 +225,19 @@ func TestAnUploadIsRejectedUnderWay(t *testing.T) {
 	}
 }
 
+// A head that cannot be written is no failure of the backend's: no other is asked.
+func TestAHeadThatCannotBeWritten(t *testing.T) {
+	first, second := &counting{status: 200}, &counting{status: 200}
+	r := two(t, nil, service("a", testFar(t, first)), service("b", testFar(t, second)))
+	r.with(plan.Filter{Rewrite: &plan.Rewrite{Hostname: "a b"}})
+	if res, _ := r.do("GET", "/0", ""); res.StatusCode != 500 || first.n.Load()+second.n.Load() != 0 {
+		t.Error(res.Status)
+	}
+	if e := r.seen.last(t); e.reason != exchange.Internal || len(e.attempts) != 1 {
+		t.Errorf("logged %+v", e)
+	}
+}
+
 // A far side that refuses streams is not asked again and again beside the budget.
 func TestRefusedStreams(t *testing.T) {
 	far := testkit.HTTP2Fault(t, upstream.HTTP2FaultConfig{Kind: upstream.RefuseStream})
