@@ -32,6 +32,7 @@ type h2 struct {
 	res     *http.Response
 	head    int64       // bytes of the request's head
 	wrote   atomic.Bool // the request's head was written
+	halted  bool        // the wait was ended by us: a write may have been under way
 	answers atomic.Bool // something of an answer has come
 	interim interim
 }
@@ -130,6 +131,7 @@ func (l *h2) answer(c *Call) error {
 	res, err := l.up.RoundTrip(l.request) //nolint:bodyclose // settle closes it
 	l.interim.wait()
 	if err != nil {
+		l.halted = l.up.Context().Err() != nil
 		if l.body != nil {
 			if cause := l.body.failure(); cause != nil {
 				return cause
@@ -238,10 +240,11 @@ func (l *h2) settle(c *Call) bool {
 	return whole
 }
 
-// account counts the head without what HPACK makes of it.
+// account counts the head without what HPACK makes of it. Like in HTTP/1.1, bytes of a write that is under way count:
+// net/http tells of a head once it is written, and a far side that does not read now may do so later.
 func (l *h2) account(c *Call) {
 	switch {
-	case !l.wrote.Load():
+	case !l.wrote.Load() && !l.halted:
 		c.Attempt.Written = 0
 	case l.body != nil:
 		c.Attempt.Written = l.head + l.body.count()
@@ -253,7 +256,7 @@ func (l *h2) account(c *Call) {
 func (l *h2) facts(c *Call, err error) Facts {
 	l.account(c)
 	_, malformed := errors.AsType[*http1.Error](err)
-	return Facts{Unsent: !l.wrote.Load() || dial.Untaken(err), Silent: !malformed && !l.answers.Load(), Refused: dial.Refused(err)}
+	return Facts{Unsent: c.Attempt.Written == 0 || dial.Untaken(err), Silent: !malformed && !l.answers.Load(), Refused: dial.Refused(err)}
 }
 
 func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }
