@@ -275,6 +275,7 @@ type interim struct {
 	queue  []exchange.Response
 	count  int
 	done   chan struct{} // closed when the queue is empty; nil: nobody writes
+	over   bool          // nobody waits any more: what still comes is for nobody
 }
 
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
@@ -283,7 +284,7 @@ func (i *interim) take(code int, header textproto.MIMEHeader) error {
 	if i.count++; i.count > interimMax {
 		return &http1.Error{Status: http.StatusBadGateway, Text: "too many interim answers"}
 	}
-	if code == http.StatusContinue {
+	if code == http.StatusContinue || i.over {
 		return nil
 	}
 	res := exchange.Response{Version: exchange.HTTP2, Status: code, Phrase: http.StatusText(code), Length: exchange.LengthAbsent}
@@ -319,8 +320,11 @@ func (i *interim) write(done chan struct{}) {
 	}
 }
 
+// wait ends the taking: a wait for the answer that was ended leaves net/http reading for a moment, while the client is
+// told by somebody else, or is another's already.
 func (i *interim) wait() {
 	i.mu.Lock()
+	i.over = true
 	done := i.done
 	i.mu.Unlock()
 	if done != nil {
