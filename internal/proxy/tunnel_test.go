@@ -2,14 +2,18 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/testkit/h2"
 )
 
 // echoing is a far side that switches to whatever is asked for, and echoes from then on.
@@ -90,4 +94,53 @@ func TestATunnelOutlivesTheTimeOfATry(t *testing.T) {
 	if line, err := in.ReadString('\n'); err != nil || line != "still here\n" {
 		t.Errorf("%q, %v", line, err)
 	}
+}
+
+// TestExtendedConnect runs itself again, because net/http looks at GODEBUG when the process starts.
+func TestExtendedConnect(t *testing.T) {
+	const setting = "http2xconnect=1"
+	if os.Getenv("GODEBUG") != setting {
+		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestExtendedConnect$", "-test.v")
+		again.Env = append(os.Environ(), "GODEBUG="+setting)
+		if out, err := again.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestExtendedConnect")) {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	ending := testFar(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\nbye")
+		_ = c.Close()
+	}))
+	r := newRig(t, nil, service("ending", ending))
+	c, err := h2.Dial(t.Context(), r.listen, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f := func(method, protocol, status, body string) {
+		t.Helper()
+		id, err := c.Open(false, [2]string{":method", method}, [2]string{":protocol", protocol}, [2]string{":scheme", "http"},
+			[2]string{":authority", "h"}, [2]string{":path", "/0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := c.Whole(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Status() != status || !a.Ended || body != "" && string(a.Body) != body {
+			t.Errorf("%s %s: status %s, ended %t, %q", method, protocol, a.Status(), a.Ended, a.Body)
+		}
+		if e := r.seen.last(t); e.aborted != "" {
+			t.Errorf("%s %s: logged %+v", method, protocol, e)
+		}
+	}
+	f("CONNECT", "echo", "200", "bye") // a far side that ends first breaks nothing off
+	f("CONNECT", "h2c", "501", "")     // requests in it would pass unjudged
+	f("CONNECT", "echo, h2c", "400", "")
+	f("POST", "echo", "400", "")
 }

@@ -111,7 +111,11 @@ func (st *Stream) stop(cause watch.Cause) {
 func (st *Stream) adopt() error {
 	in, r := st.request, &st.X.Request
 	r.Version, r.Method, r.Scheme = exchange.HTTP2, in.Method, scheme(st.Secure)
-	if protocol := in.Header.Get(":protocol"); protocol != "" { // what HTTP/1.1 asks for by a GET (RFC 8441, section 5)
+	switch protocol := in.Header.Get(":protocol"); {
+	case protocol == "":
+	case in.Method != http.MethodConnect: // net/http lets it pass
+		return &http1.Error{Status: http.StatusBadRequest, Text: "a protocol without CONNECT"}
+	default: // what HTTP/1.1 asks for by a GET (RFC 8441, section 5)
 		r.Upgrade, r.Method = protocol, http.MethodGet
 	}
 	f := http1.Foreign{Target: in.RequestURI, Authority: in.Host, Body: in.Body != nil && in.Body != http.NoBody && in.ContentLength != 0}
@@ -339,7 +343,13 @@ func (st *Stream) Tunnel() Tunnel { return streamTunnel{st} }
 
 type streamTunnel struct{ st *Stream }
 
-func (t streamTunnel) Read(p []byte) (int, error) { return t.st.request.Body.Read(p) }
+func (t streamTunnel) Read(p []byte) (int, error) {
+	n, err := t.st.request.Body.Read(p)
+	if err != nil && t.st.stopped.Load() { // by us: that is no failure of the client's
+		err = io.EOF
+	}
+	return n, err
+}
 
 func (t streamTunnel) Write(p []byte) (int, error) {
 	if err := t.st.write(p, false); err != nil {
