@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,6 +198,40 @@ func TestAStreamIsDrained(t *testing.T) {
 	}
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+}
+
+// Streams that a drain cuts off are over, and logged, when it returns.
+func TestADrainWaitsForTheStreamsThatItCuts(t *testing.T) {
+	begun := make(chan struct{})
+	far := h2Far(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-r.Context().Done()
+	}))
+	for range 10 {
+		r := newRig(t, nil, h2c("far", far))
+		client := h2Client(t)
+		var all sync.WaitGroup
+		const streams = 20
+		for range streams {
+			all.Go(func() {
+				if res, err := client.Get("http://" + r.listen + "/0"); err == nil { //nolint:noctx // cut off
+					_ = res.Body.Close()
+				}
+			})
+			<-begun
+		}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = r.sockets.Drain(over) // it says that it cut
+		for n := range streams {
+			select {
+			case <-r.seen.more:
+			default:
+				t.Fatalf("%d of %d were logged", n, streams)
+			}
+		}
+		all.Wait()
 	}
 }
 

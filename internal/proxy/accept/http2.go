@@ -36,12 +36,17 @@ type h2 struct {
 	closed chan struct{}
 	once   sync.Once
 	served chan struct{}
+
+	mu      sync.Mutex
+	streams int // handlers that run
+	empty   *sync.Cond
 }
 
 type peerKey struct{}
 
 func newH2(s *Set) *h2 {
 	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{})}
+	h.empty = sync.NewCond(&h.mu)
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -136,7 +141,31 @@ func (h *h2) drain(ctx context.Context) (wait func()) {
 			h.set.config.Logger.Debug("drain HTTP/2", "error", err)
 		}
 	}()
-	return func() { <-done; <-h.served }
+	return func() { <-done; <-h.served; h.wait() }
+}
+
+// enter and leave count the handlers: net/http's server does not wait for those whose stream or connection is over.
+func (h *h2) enter() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.streams++
+}
+
+func (h *h2) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.streams--; h.streams == 0 {
+		h.empty.Broadcast()
+	}
+}
+
+// wait returns when no handler runs, and what they logged is logged.
+func (h *h2) wait() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.streams > 0 {
+		h.empty.Wait()
+	}
 }
 
 // cut closes what is left.

@@ -43,6 +43,8 @@ var streams = sync.Pool{New: func() any { return new(Stream) }}
 
 // serve is one stream, from net/http's server.
 func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
+	h.enter()
+	defer h.leave()
 	st := streams.Get().(*Stream)
 	*st = Stream{
 		Base: Base{Peer: *r.Context().Value(peerKey{}).(*Peer), X: st.X, Served: st.Served, path: st.path},
