@@ -99,6 +99,9 @@ func (j *journey) identify() *exchange.Refusal {
 		j.conn.Retire()
 		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
 	}
+	if j.peer.TLS != j.port.tls { // its certificate, or its client's, was judged under what holds no more
+		j.conn.Retire()
+	}
 	j.x.Gateway = j.port.gateway.plan.Name
 	j.x.Client = j.port.gateway.identity.Identify(connection(j.peer), &j.x.Request.Header)
 	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })

@@ -102,7 +102,7 @@ func (c *Conn) handshake(secured *TLS) bool {
 		return false
 	}
 	state := t.ConnectionState()
-	c.net, c.Secure, c.SNI = t, true, strings.ToLower(state.ServerName)
+	c.net, c.Secure, c.TLS, c.SNI = t, true, secured, strings.ToLower(state.ServerName)
 	c.h2 = state.NegotiatedProtocol == protocolH2
 	if len(state.PeerCertificates) > 0 {
 		c.SPIFFE = secured.Peer(&state)
