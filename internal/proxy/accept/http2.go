@@ -26,6 +26,7 @@ const (
 	connectionWindow = 4<<20 - 1 // the most that net/http takes
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 15 * time.Second
+	takeTimeout      = 30 * time.Second // for a client to take what net/http still holds of an answer that is over
 )
 
 // h2 is net/http's server for the connections that speak HTTP/2. It listens to us, not to the network.
@@ -36,6 +37,7 @@ type h2 struct {
 	closed chan struct{}
 	once   sync.Once
 	served chan struct{}
+	take   time.Duration
 
 	mu      sync.Mutex
 	streams int // handlers that run
@@ -45,7 +47,7 @@ type h2 struct {
 type peerKey struct{}
 
 func newH2(s *Set) *h2 {
-	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{})}
+	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{}), take: takeTimeout}
 	h.empty = sync.NewCond(&h.mu)
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)

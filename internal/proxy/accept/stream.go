@@ -35,6 +35,7 @@ type Stream struct {
 	ended   bool
 	retired bool
 	broken  bool        // the answer cannot be completed
+	held    bool        // net/http holds the answer's body until the handler returns
 	stopped atomic.Bool // nobody reads the request's body any more
 	read    bool        // the request's body has been read to its end
 }
@@ -62,6 +63,9 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 		rooms.Put(st.room)
 	}
 	broken := st.broken || !st.ended
+	if st.held && !broken { // nobody watches over a stream whose handler has returned
+		_ = st.control.SetWriteDeadline(time.Now().Add(h.take))
+	}
 	if whole { // else somebody may still hold what is in it
 		*st = Stream{Base: Base{X: st.X, Served: st.Served, path: st.path}}
 		streams.Put(st)
@@ -266,7 +270,7 @@ func (st *Stream) Begin(r *exchange.Response, body []byte, whole bool) error {
 		return err
 	}
 	st.X.FirstByte = time.Since(st.X.Start)
-	st.ended = whole
+	st.ended, st.held = whole, whole && len(body) > 0
 	return st.count(0, whole)
 }
 
