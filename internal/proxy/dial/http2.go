@@ -165,6 +165,11 @@ func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Er
 			}
 			continue
 		}
+		if s := t.join(ctx, turn); s != nil { // another one has landed since
+			f.made = true
+			t.pool.land(key, f)
+			return s, nil
+		}
 		up, failure := t.fly(ctx, turn, only)
 		f.made = failure == nil
 		if failure != nil && ctx.Err() == nil { // else it is the leader's own
