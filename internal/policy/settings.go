@@ -73,6 +73,7 @@ type Budget struct {
 	Interval      time.Duration
 	Floor         int // retries allowed whatever the share, per FloorInterval
 	FloorInterval time.Duration
+	Written       bool // by a policy: what it refuses to repeat is answered 503
 }
 
 // DNS says how a backend's name becomes addresses.

@@ -111,6 +111,8 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		a.Class = j.outcome.class.String()
 		next := j.again(ctx, c, a)
 		switch {
+		case next == nil && j.outcome.spent:
+			return j.spent()
 		case next == nil && refusal == nil && !j.outcome.final:
 			return j.deliver(c, a)
 		case next == nil && refusal == nil:

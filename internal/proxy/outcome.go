@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -30,6 +31,9 @@ func (j *journey) unreached(err error, a *exchange.Attempt) *exchange.Refusal {
 		return refusal
 	}
 	refusal := exchange.Refuse(e.Reason, details[e.Reason])
+	if errors.Is(err, dial.ErrNoEndpoints) {
+		refusal.Status = http.StatusServiceUnavailable // HTTPRouteRule.backendRefs
+	}
 	refusal.Log = words(err)
 	return refusal
 }

@@ -26,6 +26,7 @@ type outcome struct {
 	hopeless bool         // the same backend would fail in the same way
 	answered bool         // an answer is at hand for the client
 	coded    bool         // its status is one of the route's retry codes
+	spent    bool         // it might be repeated, but for the retry budget that a policy has written
 }
 
 // place is where a request may be sent again.
@@ -55,7 +56,14 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 		return nil
 	}
 	next, wait := j.next(ctx, c, backoff)
-	if next == nil || !next.budget.take() || !j.claim() {
+	if next == nil {
+		return nil
+	}
+	if !next.budget.take() {
+		o.spent = next.budget.setting.Written
+		return nil
+	}
+	if !j.claim() {
 		return nil
 	}
 	j.repeats++
@@ -69,6 +77,15 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 // stale reports whether a pooled connection died under a request that may go on another (RFC 9110, section 9.2.2).
 func (o *outcome) stale(idempotent bool) bool {
 	return o.class == policy.Unsent || o.class == policy.Reset && o.silent && idempotent
+}
+
+// spent answers in the place of a repetition that the retry budget does not let happen (XBackendTrafficPolicy,
+// retryConstraint).
+func (j *journey) spent() *exchange.Refusal {
+	if j.outcome.answered {
+		j.reuse = j.call.Discard()
+	}
+	return exchange.Refuse(exchange.Overloaded, "the attempt failed, and as many requests to this backend are being repeated as policy lets")
 }
 
 // retries are how many there may be and the least pause before one on the same backend: the route's own where it has them.

@@ -209,7 +209,7 @@ func (b *builder) rule(g *plan.Gateway, listener string, r *plan.Rule) *rule {
 	}
 	built.timeout = stated(r.Timeouts.Request, built.chain.Settings.Timeouts.Request)
 	if built.fault = built.chain.Fault(); r.Fault != nil {
-		built.fault = exchange.Refuse(exchange.ConfigurationInvalid, r.Fault.Message)
+		built.fault = exchange.Refuse(ruleReason(r.Fault), r.Fault.Message)
 	}
 	for _, f := range r.Filters {
 		if f.Redirect != nil {
@@ -229,6 +229,14 @@ func (b *builder) rule(g *plan.Gateway, listener string, r *plan.Rule) *rule {
 		built.candidates = append(built.candidates, b.candidate(scope, r, &ref))
 	}
 	return built
+}
+
+// ruleReason is why a rule that cannot be served is refused.
+func ruleReason(f *plan.Fault) exchange.Reason {
+	if f.Reason == "NoBackend" {
+		return exchange.NoBackend
+	}
+	return exchange.ConfigurationInvalid
 }
 
 // stated is a route's own timeout where it has one, negative being none, else the policy's.

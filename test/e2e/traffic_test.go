@@ -126,7 +126,7 @@ func TestRules(t *testing.T) {
 		}
 	})
 	t.Run("no weight", func(t *testing.T) { get(t, port, "/nothing").is(t, 500, "no_backend") })
-	t.Run("no backends", func(t *testing.T) { get(t, port, "/empty").is(t, 500, "configuration_invalid") })
+	t.Run("no backends", func(t *testing.T) { get(t, port, "/empty").is(t, 500, "no_backend") })
 	t.Run("oversize head", func(t *testing.T) {
 		before := up.Heads()
 		get(t, port, "/web", "X-Large", strings.Repeat("x", 200<<10)).is(t, 431, "head_too_large")

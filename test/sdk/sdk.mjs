@@ -4,11 +4,15 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
+import { H2CClient, fetch as undici } from 'undici';
 
 const gateway = process.env.GATEWAY;
 assert.ok(gateway, 'GATEWAY is not set');
 
-const bounds = { maxRetries: 0, timeout: 60_000 };
+// With H2C set, over HTTP/2 by prior knowledge.
+const client = process.env.H2C && new H2CClient(gateway);
+const fetch = client && ((url, options) => undici(url, { ...options, dispatcher: client }));
+const bounds = { maxRetries: 0, timeout: 60_000, fetch };
 const openai = (path = '/openai/v1') => new OpenAI({ baseURL: gateway + path, apiKey: 'none', ...bounds });
 const anthropic = (path = '/anthropic') => new Anthropic({ baseURL: gateway + path, apiKey: 'none', ...bounds });
 

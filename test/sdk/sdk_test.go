@@ -30,11 +30,18 @@ func quickstart(t *testing.T) string {
 
 func TestSDKs(t *testing.T) {
 	node := command.Node(t)
-	out, ok := command.Run(t, []string{"GATEWAY=" + quickstart(t)}, node, "--test", "--test-reporter=spec", "sdk.mjs")
-	if !ok {
-		t.Fatal(out)
+	f := func(version string, environment ...string) {
+		t.Run(version, func(t *testing.T) {
+			environment = append(environment, "GATEWAY="+quickstart(t))
+			out, ok := command.Run(t, environment, node, "--test", "--test-reporter=spec", "sdk.mjs")
+			if !ok {
+				t.Fatal(out)
+			}
+			t.Log(out)
+		})
 	}
-	t.Log(out)
+	f("HTTP1")
+	f("HTTP2", "H2C=1")
 }
 
 func TestLock(t *testing.T) { command.CheckLock(t) }

@@ -16,7 +16,7 @@ func apply(_ policy.Env, config any) (any, error) {
 // Tune lays what is written over the defaults.
 func (s *setting) Tune(t *policy.Settings) {
 	if b := s.config.Budget; b != nil {
-		t.Retry.Budget = policy.Budget{Percent: b.Percent, Interval: b.Interval, Floor: b.Floor, FloorInterval: b.FloorInterval}
+		t.Retry.Budget = policy.Budget{Percent: b.Percent, Interval: b.Interval, Floor: b.Floor, FloorInterval: b.FloorInterval, Written: true}
 	}
 	if s.config.Session != nil {
 		t.Session = s.config.Session

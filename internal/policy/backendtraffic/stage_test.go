@@ -96,6 +96,6 @@ func TestTune(t *testing.T) {
 	f(standard, nil)
 	f(standard, nil, &Config{})
 	f(standard, session, &Config{Session: session})
-	f(policy.Budget{Percent: 0, Interval: time.Second, Floor: 1, FloorInterval: time.Minute}, nil,
+	f(policy.Budget{Percent: 0, Interval: time.Second, Floor: 1, FloorInterval: time.Minute, Written: true}, nil,
 		&Config{Budget: &Budget{Percent: 0, Interval: time.Second, Floor: 1, FloorInterval: time.Minute}})
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -84,6 +85,15 @@ type Base struct {
 
 // Common implements Client.
 func (b *Base) Common() *Base { return b }
+
+// lastWrite is until when the client of an ended wait may be told so: not at all where it has gone or does not read.
+func lastWrite(cause watch.Cause) time.Time {
+	switch cause {
+	case watch.ClientGone, watch.Shutdown, watch.StreamIdleTimeout:
+		return past
+	}
+	return time.Now().Add(lastWords)
+}
 
 // newID draws the request id: 128 random bits.
 func (b *Base) newID() {

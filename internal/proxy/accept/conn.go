@@ -56,11 +56,7 @@ func newConn(s *Set, w *wire, raw syscall.RawConn) *Conn {
 func (c *Conn) ended(cause watch.Cause) {
 	c.cancel()
 	_ = c.tcp.SetReadDeadline(past)
-	if cause == watch.ClientGone || cause == watch.Shutdown || cause == watch.StreamIdleTimeout {
-		_ = c.tcp.SetWriteDeadline(past)
-	} else {
-		_ = c.tcp.SetWriteDeadline(time.Now().Add(lastWords)) // for a client that takes what it is told
-	}
+	_ = c.tcp.SetWriteDeadline(lastWrite(cause))
 }
 
 // Context ends with the connection, or when its client has gone.

@@ -106,11 +106,7 @@ func (st *Stream) exchange() (whole bool) {
 func (st *Stream) stop(cause watch.Cause) {
 	st.cancel()
 	_ = st.control.SetReadDeadline(past)
-	if cause == watch.ClientGone || cause == watch.Shutdown || cause == watch.StreamIdleTimeout {
-		_ = st.control.SetWriteDeadline(past)
-	} else {
-		_ = st.control.SetWriteDeadline(time.Now().Add(lastWords)) // for a client that takes what it is told
-	}
+	_ = st.control.SetWriteDeadline(lastWrite(cause))
 }
 
 // adopt makes the exchange's request of net/http's. Its fields come in the order of their names, since net/http keeps none.

@@ -50,7 +50,7 @@ func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *E
 	if t.fixed != nil {
 		n := len(t.fixed)
 		if n == 0 {
-			return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("%s has no address", t.Backend.Name)}
+			return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("%s: %w", t.Backend.Name, ErrNoEndpoints)}
 		}
 		list := make([]netip.AddrPort, min(n, maxCandidates))
 		for i := range list {

@@ -31,6 +31,9 @@ func (e *Error) Error() string {
 // Unwrap is the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrNoEndpoints is a Service without ready endpoints.
+var ErrNoEndpoints = errors.New("no endpoint is ready")
+
 var errConnectTimeout = errors.New("the connect timeout is over")
 
 // ended is the error of a context that ended: the connect timeout, the caller's own, or a caller that left.

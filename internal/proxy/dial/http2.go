@@ -369,6 +369,13 @@ func Refused(err error) bool {
 	return ok && stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
 }
 
+// Malformed reports whether net/http ended a stream because what came on it broke the rules (RFC 9113, section 8.1.1).
+func Malformed(err error) bool {
+	const protocol = 0x1
+	stream, ok := errors.AsType[streamError](err)
+	return ok && stream.Code == protocol && (stream.Cause == nil || stream.Cause.Error() != "received from peer")
+}
+
 // Untaken reports whether an error of a stream proves that the far side did not take the request: it refused the stream
 // (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
 // by the text of its errors alone.
@@ -377,6 +384,9 @@ func Untaken(err error) bool {
 		return true
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			return slices.ContainsFunc(joined.Unwrap(), Untaken)
+		}
 		switch text := err.Error(); {
 		case text == "http2: client conn not usable", text == "http2: client conn could not be established",
 			text == "http2: Transport received Server's graceful shutdown GOAWAY",

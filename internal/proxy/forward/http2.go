@@ -140,6 +140,9 @@ func (l *h2) answer(c *Call) error {
 		if strings.Contains(err.Error(), "extended connect not supported by peer") {
 			return wrong("the far side does not switch protocols over HTTP/2")
 		}
+		if dial.Malformed(err) {
+			return wrong("malformed answer")
+		}
 		return errors.Join(ErrUpstream, err)
 	}
 	l.res = res
@@ -156,6 +159,11 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 	}
 	if res.Status < http.StatusOK || res.Status > 599 {
 		return wrong("status that is none")
+	}
+	for _, name := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} { // RFC 9113, section 8.2.2
+		if l.res.Header[name] != nil {
+			return wrong("field of a connection in an answer of HTTP/2")
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.res.Header)) {
 		if name == "Content-Length" {
@@ -181,7 +189,7 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 		}
 	case l.request.Method == http.MethodConnect && res.Status < 300:
 		l.switched(res)
-	case l.res.Body == http.NoBody && res.Length <= 0:
+	case l.res.ContentLength == 0 && res.Length == exchange.LengthUnknown && len(l.res.Trailer) == 0: // END_STREAM with the head: net/http's body is then no http.NoBody
 		res.Length = 0
 	default:
 		res.Body = incoming{l.res, res}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
@@ -66,7 +68,10 @@ func (c *Call) unswitched() error {
 	return nil
 }
 
-const tunnelRoom = 8 << 10
+const (
+	tunnelRoom    = 8 << 10
+	lingerTimeout = 5 * time.Second
+)
 
 var tunnelRooms = sync.Pool{New: func() any { return new([tunnelRoom]byte) }}
 
@@ -88,7 +93,7 @@ func (c *Call) Tunnel() error {
 		t.pass(far, near, errFar, errNear, &t.in)
 	}()
 	t.pass(near, far, errNear, errFar, &t.out)
-	<-up
+	t.linger(up)
 	c.X.BytesIn += t.in
 	switch {
 	case t.first != nil:
@@ -107,7 +112,24 @@ type tunnels struct {
 	call    *Call
 	in, out int64
 	mu      sync.Mutex
-	first   error // of the side that failed first: the other one failed because of it
+	over    atomic.Bool // failures are of our own making
+	first   error       // of the side that failed first: the other one failed because of it
+}
+
+// linger waits for the client's direction to end once the far side's has. A far side that has closed reads no more, most
+// likely: a client that has nothing to say and does not close is left soon.
+func (t *tunnels) linger(up <-chan struct{}) {
+	timer := time.NewTimer(lingerTimeout)
+	defer timer.Stop()
+	select {
+	case <-up:
+		return
+	case <-timer.C:
+	}
+	t.over.Store(true)
+	_ = t.call.Up.Raw().Close()
+	t.call.Client.StopReading()
+	<-up
 }
 
 // pass copies one direction until it ends, and ends it on the other side.
@@ -140,7 +162,7 @@ func (t *tunnels) pass(to, from accept.Tunnel, ofTo, ofFrom error, count *int64)
 // fail ends both directions.
 func (t *tunnels) fail(err error) {
 	t.mu.Lock()
-	if t.first == nil {
+	if t.first == nil && !t.over.Load() {
 		t.first = err
 	}
 	t.mu.Unlock()

@@ -160,14 +160,7 @@ func (e *Entry) Remove() {
 // Arm gives the current wait d at most; 0 is no limit. cause is what it will be ended with.
 func (e *Entry) Arm(cause Cause, d time.Duration) {
 	e.waiting.Store(uint32(cause))
-	if d <= 0 {
-		e.deadline.Store(0)
-		return
-	}
-	e.deadline.Store(time.Now().Add(d).UnixNano())
-	if d < precise {
-		e.wake(d)
-	}
+	e.set(&e.deadline, d)
 }
 
 // Disarm ends the current wait's limit.
@@ -184,12 +177,15 @@ func (e *Entry) Begin(d time.Duration) {
 }
 
 // Limit gives the exchange that has begun d at most, from now; 0 is no limit.
-func (e *Entry) Limit(d time.Duration) {
+func (e *Entry) Limit(d time.Duration) { e.set(&e.whole, d) }
+
+// set puts a deadline d from now; 0 takes it away.
+func (e *Entry) set(deadline *atomic.Int64, d time.Duration) {
 	if d <= 0 {
-		e.whole.Store(0)
+		deadline.Store(0)
 		return
 	}
-	e.whole.Store(time.Now().Add(d).UnixNano())
+	deadline.Store(time.Now().Add(d).UnixNano())
 	if d < precise {
 		e.wake(d)
 	}
@@ -202,14 +198,7 @@ func (e *Entry) Try(d time.Duration) {
 		e.cause = None
 	}
 	e.mu.Unlock()
-	if d <= 0 {
-		e.attempt.Store(0)
-		return
-	}
-	e.attempt.Store(time.Now().Add(d).UnixNano())
-	if d < precise {
-		e.wake(d)
-	}
+	e.set(&e.attempt, d)
 }
 
 // End marks the end of an exchange. What a sweep decided about it has no effect from here on.

@@ -116,7 +116,7 @@ func (c call) end() error {
 		return nil
 	}
 	text := strings.Join(c.wants.Get("want-message"), "")
-	detailed, err := status.New(codes.Code(code), text).WithDetails(wrapperspb.String(text)) //nolint:gosec // the test's own number
+	detailed, err := status.New(codes.Code(code), text).WithDetails(wrapperspb.String(text))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 // Stream is one stream's two bodies as bytes, for what is spoken inside of a tunnel (RFC 9113, section 8.5; RFC 8441).
 type Stream struct {
 	conn *Conn
-	ctx  context.Context //nolint:containedctx // io.Reader has no place for it
+	ctx  context.Context // io.Reader has no place for it
 	id   uint32
 	read int
 }

@@ -12,7 +12,8 @@ func Trailers(body string, fields ...string) http.Handler {
 		for i := 0; i+1 < len(fields); i += 2 {
 			w.Header().Add("Trailer", fields[i])
 		}
-		_, _ = io.WriteString(w, body) // a client that left has no use for the rest either
+		_, _ = io.WriteString(w, body)            // a client that left has no use for the rest either
+		_ = http.NewResponseController(w).Flush() // without a length: there are clients that read no further than it says
 		for i := 0; i+1 < len(fields); i += 2 {
 			w.Header().Add(fields[i], fields[i+1])
 		}
