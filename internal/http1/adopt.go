@@ -25,6 +25,10 @@ func Adopt(req *exchange.Request, f Foreign, limits Limits) error {
 	switch {
 	case req.Method == "" || run(bytesOf(req.Method), isToken) != len(req.Method):
 		return bad(http.StatusBadRequest, "malformed method")
+	case run(bytesOf(req.Upgrade), isToken) != len(req.Upgrade):
+		return bad(http.StatusBadRequest, "malformed protocol")
+	case UpgradesHTTP(req.Upgrade):
+		return bad(http.StatusNotImplemented, "a switch to HTTP/2")
 	case f.Fields > limits.Fields:
 		return bad(http.StatusRequestHeaderFieldsTooLarge, "too many fields")
 	case len(f.Target) > limits.Target:
@@ -49,6 +53,12 @@ func Adopt(req *exchange.Request, f Foreign, limits Limits) error {
 		return err
 	}
 	return adoptLength(req, f)
+}
+
+// UpgradesHTTP reports whether a protocol that a client asks to switch to is HTTP again, in another version or within TLS
+// (RFC 2817), whatever draft of it or parameter behind it: requests in it would pass that nobody has read.
+func UpgradesHTTP(protocol string) bool {
+	return hasPrefixFold(protocol, "h2") || hasPrefixFold(protocol, "HTTP/") || hasPrefixFold(protocol, "TLS/")
 }
 
 func adoptTarget(req *exchange.Request, target, port string) error {

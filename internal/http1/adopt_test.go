@@ -16,6 +16,9 @@ func TestAdopt(t *testing.T) {
 		if method == "UPGRADE" {
 			r.Method, r.Upgrade = http.MethodGet, "websocket"
 		}
+		if protocol, ok := strings.CutPrefix(method, "UPGRADE "); ok {
+			r.Method, r.Upgrade = http.MethodGet, protocol
+		}
 		err := Adopt(&r, head, Limits{})
 		wrong, _ := errors.AsType[*Error](err)
 		if status != 0 {
@@ -48,6 +51,10 @@ func TestAdopt(t *testing.T) {
 	}
 	f("G T", Foreign{Target: "/", Authority: "h"}, 400, exchange.Request{})
 	f("CONNECT", Foreign{Authority: "h"}, 400, exchange.Request{})
+	f("UPGRADE h2c", Foreign{Target: "/", Authority: "h"}, 501, exchange.Request{})
+	f("UPGRADE H2C-14", Foreign{Target: "/", Authority: "h"}, 501, exchange.Request{})
+	f("UPGRADE websocket, h2c", Foreign{Target: "/", Authority: "h"}, 400, exchange.Request{})
+	f("UPGRADE HTTP/2.0", Foreign{Target: "/", Authority: "h"}, 400, exchange.Request{})
 	f("GET", Foreign{Target: "/" + strings.Repeat("a", 20_000), Authority: "h"}, 414, exchange.Request{})
 	f("GET", Foreign{Target: "/", Authority: "h", Fields: 129}, 431, exchange.Request{})
 }

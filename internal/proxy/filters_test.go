@@ -80,6 +80,56 @@ func TestADeadMirrorIsNotSeen(t *testing.T) {
 	close(gate)
 }
 
+// A shutdown does not wait for a mirror that never answers.
+func TestAShutdownWaitsForNoMirror(t *testing.T) {
+	far, silent := testkit.Upstream(t, upstream.Config{Handler: upstream.Body(10)}), testkit.Fault(t, upstream.FaultConfig{Kind: upstream.Silent})
+	r := newRig(t, nil, service("far", far.Addr()), service("silent", silent.Addr()))
+	r.with(plan.Filter{Mirror: &plan.Mirror{Backend: r.plan.Backends[1].Name, Numerator: 1, Denominator: 1}})
+	if res, _ := r.do("GET", "/0", ""); res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+	if _, err := silent.WaitHead(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.seen.last(t); e.status != 200 {
+		t.Errorf("logged %+v", e)
+	}
+	r.stop()
+	r.running.Wait()
+	if e := r.seen.last(t); e.reason != exchange.ShuttingDown {
+		t.Errorf("logged %+v", e)
+	}
+}
+
+// panicking is an Observer with a mistake.
+type panicking struct{ *recorder }
+
+func (p panicking) End(x *exchange.Exchange) {
+	p.recorder.End(x)
+	if x.Mirrored {
+		panic("a mistake")
+	}
+}
+
+func TestAPanicInAMirrorEndsNobodyElse(t *testing.T) {
+	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Body(10)})
+	r := newRig(t, nil, service("far", far.Addr()))
+	r.config.Observer = panicking{r.seen}
+	r.with(plan.Filter{Mirror: &plan.Mirror{Backend: r.plan.Backends[0].Name, Numerator: 1, Denominator: 1}})
+	for range 2 {
+		if res, _ := r.do("GET", "/0", ""); res.StatusCode != 200 {
+			t.Error(res.Status)
+		}
+		r.seen.last(t)
+		r.seen.last(t)
+	}
+	r.stop()
+	r.running.Wait()
+	if n := r.mirrors.Load(); n != 0 {
+		t.Errorf("%d mirrored requests go on", n)
+	}
+}
+
 func TestCORS(t *testing.T) {
 	far := testkit.Upstream(t, upstream.Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,6 +201,40 @@ func TestAStreamIsDrained(t *testing.T) {
 	}
 }
 
+// Streams that a drain cuts off are over, and logged, when it returns.
+func TestADrainWaitsForTheStreamsThatItCuts(t *testing.T) {
+	begun := make(chan struct{})
+	far := h2Far(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-r.Context().Done()
+	}))
+	for range 10 {
+		r := newRig(t, nil, h2c("far", far))
+		client := h2Client(t)
+		var all sync.WaitGroup
+		const streams = 20
+		for range streams {
+			all.Go(func() {
+				if res, err := client.Get("http://" + r.listen + "/0"); err == nil { //nolint:noctx // cut off
+					_ = res.Body.Close()
+				}
+			})
+			<-begun
+		}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = r.sockets.Drain(over) // it says that it cut
+		for n := range streams {
+			select {
+			case <-r.seen.more:
+			default:
+				t.Fatalf("%d of %d were logged", n, streams)
+			}
+		}
+		all.Wait()
+	}
+}
+
 // A client that leaves its stream has its upstream stream reset.
 func TestAStreamIsLeft(t *testing.T) {
 	gone := make(chan struct{})
@@ -273,4 +308,31 @@ func TestUpgrade(t *testing.T) {
 	if got := r.raw("GET /0 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 426 ") {
 		t.Errorf("h2c: %q", got)
 	}
+}
+
+// The time of a try bounds the try, and not only the taking of its connection.
+func TestATimeOfATryOverHTTP2(t *testing.T) {
+	gate := make(chan struct{})
+	defer close(gate)
+	far := h2Far(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/0/slow" {
+			select {
+			case <-gate:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	r := newRig(t, nil, h2c("far", far))
+	f := func(path string, limit time.Duration, status int) {
+		t.Helper()
+		changed := *r.plan.Rules[0]
+		changed.Timeouts = plan.Timeouts{BackendRequest: limit}
+		r.plan.Rules = []*plan.Rule{&changed}
+		r.update()
+		if res, _ := r.do("POST", path, "x"); res.StatusCode != status {
+			t.Errorf("%s: %d, want %d; logged %+v", path, res.StatusCode, status, r.seen.last(t))
+		}
+	}
+	f("/0", time.Minute, 200)
+	f("/0/slow", 50*time.Millisecond, 504)
 }

@@ -3,9 +3,12 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -83,8 +86,23 @@ func (s *Server) mirror(j *journey, m *mirror, body []byte) {
 	twin := &journey{server: s, x: x, peer: &peer, port: j.port, rule: j.rule, found: j.found, held: held}
 	s.running.Go(func() {
 		defer s.mirrors.Add(-1)
+		defer twin.survive()
 		twin.mirrored(m.candidate)
 	})
+}
+
+// survive keeps a mistake of ours in a copy from ending everybody's requests. Its own words may quote what one held.
+func (j *journey) survive() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	j.release()
+	words := fmt.Sprintf("%T", p)
+	if ours, ok := p.(runtime.Error); ok {
+		words = ours.Error()
+	}
+	j.server.config.Logger.Error("panic in a mirrored request", "panic", words, "stack", string(debug.Stack()))
 }
 
 // copied is the request alone, with strings of its own.
@@ -111,6 +129,7 @@ func (j *journey) mirrored(c *candidate) {
 	defer sink.Watch.Remove()
 	j.conn, j.watch = sink, sink.Watch
 	j.watch.Begin(mirrorTimeout)
+	defer context.AfterFunc(ctx, j.stop)() // a route may have no time of its own, and a shutdown waits for nobody
 	a := j.x.NextAttempt()
 	a.Backend = c.backend.Name
 	j.judged = j.candidate(c)
@@ -131,6 +150,15 @@ func (j *journey) mirrored(c *candidate) {
 	j.server.config.Observer.End(j.x)
 	j.watch.End()
 	j.release()
+}
+
+// stop ends a copy whose time is over, or the server's.
+func (j *journey) stop() {
+	cause := watch.RequestTimeout
+	if j.server.ctx.Err() != nil {
+		cause = watch.Shutdown
+	}
+	j.watch.Stop(cause)
 }
 
 // sink is the client of a mirrored request: there is none.

@@ -69,16 +69,16 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 		return j.clientFailed(err)
 	}
 	var wrong *http1.Error
-	j.outcome.class, j.outcome.silent = policy.Reset, facts.Silent
+	j.outcome.class, j.outcome.silent, j.outcome.refused = policy.Reset, facts.Silent, facts.Refused
 	reason := exchange.UpstreamReset
 	switch {
+	case errors.Is(err, http1.ErrUnwritable): // so it would be to any backend
+		j.outcome.class, j.outcome.final, reason = policy.Unsent, true, exchange.Internal
 	case facts.Unsent:
 		j.outcome.class = policy.Unsent
 		if !a.Reused && dial.RefusedByPeer(err) {
 			j.outcome.hopeless, reason = true, exchange.TLSFailed
 		}
-	case errors.Is(err, http1.ErrUnwritable):
-		j.outcome.final, reason = true, exchange.Internal
 	case errors.As(err, &wrong):
 		reason = exchange.UpstreamInvalid
 	case !idempotent(j.x.Request.Method):

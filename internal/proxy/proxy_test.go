@@ -35,6 +35,7 @@ type ended struct {
 	attempts []exchange.Reason
 	aborted  string
 	in, out  int64
+	path     string
 }
 
 // recorder is an Observer that keeps what it saw.
@@ -52,7 +53,7 @@ func (r *recorder) End(x *exchange.Exchange) {
 	if r.silent {
 		return
 	}
-	e := ended{status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut}
+	e := ended{status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut, path: strings.Clone(x.Request.Path)}
 	if x.Refusal != nil {
 		e.reason, e.policy = x.Refusal.Reason, x.Refusal.Policy
 	}

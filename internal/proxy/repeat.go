@@ -22,6 +22,7 @@ type outcome struct {
 	final    bool         // policy refused, the client is at fault, or its time is over
 	class    policy.Class // what it proves; zero: nothing is wrong
 	silent   bool         // no byte of an answer came
+	refused  bool         // the far side refused one stream of a connection that lives on
 	hopeless bool         // the same backend would fail in the same way
 	answered bool         // an answer is at hand for the client
 	coded    bool         // its status is one of the route's retry codes
@@ -44,8 +45,10 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if o.final || o.class == 0 || !j.replayable() {
 		return nil
 	}
-	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < staleTries {
-		j.stale++
+	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < staleTries && j.claim() {
+		if j.stale++; o.refused { // it may be too busy: once, as gRPC's clients do
+			j.stale = staleTries
+		}
 		return c
 	}
 	attempts, backoff := j.retries(&c.chain.Settings.Retry)
@@ -59,6 +62,9 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	own := j.rule.plan.Retry != nil && !next.budget.setting.Written // what a user wrote yields to what a user wrote alone
 	if !own && !next.budget.take() {
 		o.spent = next.budget.setting.Written
+		return nil
+	}
+	if !j.claim() {
 		return nil
 	}
 	j.repeats++

@@ -15,6 +15,8 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/testkit"
+	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
 
 // counting answers with a status and counts what it executed.
@@ -189,6 +191,106 @@ func TestABodyIsReplayedWholeOrNot(t *testing.T) {
 	f(replayMax+1<<20, 429, 0)
 	if n := replays.Load(); n != 0 {
 		t.Errorf("%d bytes are kept for nobody", n)
+	}
+}
+
+// A backend that rejects what is still on its way does not spoil it: it goes elsewhere whole, or its answer is passed on.
+func TestAnUploadIsRejectedUnderWay(t *testing.T) {
+	early := testFar(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }))
+	second := &counting{status: 200, bodies: make(chan string, 1)}
+	r := two(t, nil, service("a", early), service("b", testFar(t, second)))
+	f := func(size int) {
+		t.Helper()
+		second.n.Store(0)
+		body := strings.Repeat("0123456789abcdef", size/16)
+		res, _ := r.do("POST", "/0", body, "Transfer-Encoding", "chunked")
+		switch asked := second.n.Load(); {
+		case res.StatusCode == 200 && asked == 1:
+			if got := <-second.bodies; got != body {
+				t.Errorf("%d bytes: the second got %d", size, len(got))
+			}
+		case res.StatusCode == 429 && asked == 0:
+		default:
+			t.Errorf("%d bytes: status %d, the second asked %d times", size, res.StatusCode, asked)
+		}
+		r.seen.last(t)
+	}
+	for range 5 {
+		f(100 << 10)
+		f(replayMax)
+		f(2 * replayMax)
+	}
+	if n := replays.Load(); n != 0 {
+		t.Errorf("%d bytes are kept for nobody", n)
+	}
+}
+
+// A head that cannot be written is no failure of the backend's: no other is asked.
+func TestAHeadThatCannotBeWritten(t *testing.T) {
+	first, second := &counting{status: 200}, &counting{status: 200}
+	r := two(t, nil, service("a", testFar(t, first)), service("b", testFar(t, second)))
+	r.with(plan.Filter{Rewrite: &plan.Rewrite{Hostname: "a b"}})
+	if res, _ := r.do("GET", "/0", ""); res.StatusCode != 500 || first.n.Load()+second.n.Load() != 0 {
+		t.Error(res.Status)
+	}
+	if e := r.seen.last(t); e.reason != exchange.Internal || len(e.attempts) != 1 {
+		t.Errorf("logged %+v", e)
+	}
+}
+
+// A far side that refuses streams is not asked again and again beside the budget.
+func TestRefusedStreams(t *testing.T) {
+	far := testkit.HTTP2Fault(t, upstream.HTTP2FaultConfig{Kind: upstream.RefuseStream})
+	r := newRig(t, nil, h2c("far", far.Addr()))
+	before := int64(0)
+	for _, most := range []int64{1, 2, 2} {
+		if res, _ := r.do("POST", "/0", "x"); res.StatusCode != 502 {
+			t.Error(res.Status)
+		}
+		now := int64(far.Heads())
+		if now-before > most {
+			t.Errorf("asked %d times for one request", now-before)
+		}
+		before = now
+	}
+}
+
+// Bytes of a body count once, however often they were sent.
+func TestAReplayedBodyIsCountedOnce(t *testing.T) {
+	r := two(t, nil, service("a", testFar(t, &counting{status: 429})), service("b", deadAddress(t)))
+	rule := *r.plan.Rules[0]
+	rule.Retry = &plan.Retry{Attempts: 3, Backoff: time.Millisecond, Codes: []int{429}}
+	r.plan.Rules = []*plan.Rule{&rule}
+	r.update()
+	for _, size := range []int{100, 100_000} {
+		r.do("PUT", "/0", strings.Repeat("x", size), "Transfer-Encoding", "chunked")
+		if e := r.seen.last(t); e.in != int64(size) || len(e.attempts) < 2 {
+			t.Errorf("%d bytes: logged %+v", size, e)
+		}
+	}
+}
+
+// Reading that was ended over HTTP/2 stays so: the client is told of the backend's failure, and not of one of its own.
+func TestAnUploadOverHTTP2ThatCannotGoOn(t *testing.T) {
+	a, b := testkit.Fault(t, upstream.FaultConfig{Kind: upstream.CloseAfterHead}), testkit.Fault(t, upstream.FaultConfig{Kind: upstream.CloseAfterHead})
+	r := two(t, nil, service("a", a.Addr()), service("b", b.Addr()))
+	rule := *r.plan.Rules[0]
+	rule.Retry = &plan.Retry{Attempts: 1, Backoff: time.Millisecond}
+	r.plan.Rules = []*plan.Rule{&rule}
+	r.update()
+	body, w := io.Pipe()
+	defer w.Close()
+	req, err := http.NewRequestWithContext(t.Context(), "PUT", "http://"+r.listen+"/0", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := h2Client(t).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if e := r.seen.last(t); res.StatusCode != 502 || e.reason != exchange.UpstreamReset || e.aborted != "" {
+		t.Errorf("%d, logged %+v", res.StatusCode, e)
 	}
 }
 

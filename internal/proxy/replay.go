@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -21,12 +22,19 @@ var replays atomic.Int64
 // replay keeps what it reads of a body, as long as that is within bounds. Over them the body is sent once: what is sent
 // again is never a part.
 type replay struct {
-	src  io.Reader
-	kept []byte
-	at   int
-	over bool
-	end  bool
+	src    io.Reader
+	before int64 // bytes of the body that were read, and counted, before
+	total  int64 // bytes read
+	at     int
+	end    bool
+
+	mu      sync.Mutex // an upload may still run while it is decided whether to send again
+	kept    []byte
+	over    bool
+	claimed bool // it will be sent again: nothing is given up, and nothing more is read before that
 }
+
+var errClaimed = errors.New("request body: it will be sent again")
 
 func (r *replay) Read(p []byte) (int, error) {
 	if r.at < len(r.kept) {
@@ -34,24 +42,28 @@ func (r *replay) Read(p []byte) (int, error) {
 		r.at += n
 		return n, nil
 	}
-	if r.end {
+	switch {
+	case r.end:
 		return 0, io.EOF
+	case r.isClaimed():
+		return 0, errClaimed
 	}
 	n, err := r.src.Read(p)
+	r.total += int64(n)
 	r.end = errors.Is(err, io.EOF)
 	r.keep(p[:n])
 	return n, err
 }
 
 func (r *replay) keep(p []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.over || len(p) == 0 {
 		return
 	}
-	if len(r.kept)+len(p) > replayMax || replays.Add(int64(len(p))) > replayTotal {
-		if len(r.kept)+len(p) <= replayMax {
-			replays.Add(-int64(len(p)))
-		}
-		r.forget()
+	if sum := replays.Add(int64(len(p))); !r.claimed && (len(r.kept)+len(p) > replayMax || sum > replayTotal) {
+		replays.Add(-int64(len(p)))
+		r.drop()
 		return
 	}
 	r.kept = append(r.kept, p...)
@@ -60,8 +72,42 @@ func (r *replay) keep(p []byte) {
 
 // forget gives up what is kept: the body cannot be sent again.
 func (r *replay) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop()
+}
+
+func (r *replay) drop() {
 	replays.Add(-int64(len(r.kept)))
 	r.kept, r.at, r.over = nil, 0, true
+}
+
+// claim reports whether the body can be sent again, and holds it to that.
+func (r *replay) claim() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.claimed = !r.over
+	return r.claimed
+}
+
+// given reports whether what was kept has been given up.
+func (r *replay) given() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+func (r *replay) isClaimed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.claimed
+}
+
+// rewind begins anew, once nobody reads any more.
+func (r *replay) rewind() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at, r.claimed = 0, false
 }
 
 // whole is the body where all of it has been read and kept.
@@ -73,7 +119,7 @@ func (j *journey) keepBody() {
 	if j.held != nil || r.Body == nil || len(j.rule.candidates) < 2 && j.rule.plan.Retry == nil && len(j.rule.mirrors) == 0 {
 		return
 	}
-	j.kept = &replay{src: r.Body}
+	j.kept = &replay{src: r.Body, before: j.x.BytesIn}
 	r.Body = j.kept
 }
 
@@ -82,10 +128,19 @@ func (j *journey) replayable() bool {
 	switch {
 	case j.x.Request.Body == nil || j.held != nil:
 		return true
-	case j.kept == nil || j.kept.over:
+	case j.kept == nil:
+		return false
+	case j.x.Request.Version == exchange.HTTP2 && j.call.Uploading(): // net/http cannot be told to stop reading for a while
+		return false
+	case !j.outcome.answered && !j.conn.ResumeReading(): // the attempt is over, and with it the reading
 		return false
 	}
-	return j.x.Request.Version != exchange.HTTP2 || !j.call.Uploading() // net/http cannot be told to stop reading for a while
+	return !j.kept.given()
+}
+
+// claim is the last word before a request is sent again.
+func (j *journey) claim() bool {
+	return j.x.Request.Body == nil || j.held != nil || j.kept.claim()
 }
 
 // rewind goes back to the body's beginning, once the attempt before is over.
@@ -93,15 +148,13 @@ func (j *journey) rewind() bool {
 	if j.x.Request.Body == nil || j.held != nil {
 		return true
 	}
-	if j.kept.over || !j.conn.ResumeReading() {
+	if !j.conn.ResumeReading() {
 		return false
 	}
-	j.kept.at = 0
-	j.x.BytesIn -= int64(len(j.kept.kept)) // counted anew as it is sent
+	j.kept.rewind()
 	if whole, ok := j.kept.whole(); ok && len(whole) <= forward.HoldMax && j.x.Request.Trailer.Len() == 0 {
 		j.held = whole
 		j.x.Request.Length = int64(len(whole))
-		j.x.BytesIn += int64(len(whole))
 	}
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ type gate struct {
 	plan   *plan.Plan
 	port   int
 	seen   namer
+	last   string // the local address of a test's last connection
 }
 
 func newGate(t *testing.T, listeners ...*plan.Listener) *gate {
@@ -236,6 +238,56 @@ func TestSessionsDoNotOutliveTheirSetting(t *testing.T) {
 		g.update()
 		f("under the first roots", true, false)
 	}
+}
+
+// A connection does not outlive by more than what is under way the setting under which its client was judged.
+func TestConnectionsDoNotOutliveTheirSetting(t *testing.T) {
+	g := newGate(t, &plan.Listener{Name: "a", Hostname: "a.test", Clients: &plan.ClientValidation{Roots: []string{"ConfigMap/t/clients"}}})
+	clients := testkit.CA(t, "clients")
+	g.object("ConfigMap/t/clients", "ca.crt", clients.PEM())
+	g.update()
+	f := func(protocol string) {
+		t.Helper()
+		config := g.caller("a.test", testkit.Issue(t, clients, ca.Leaf{Client: true})).config
+		config.NextProtos = []string{protocol}
+		transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: protocol == "h2"}
+		defer transport.CloseIdleConnections()
+		get := func(want string) {
+			t.Helper()
+			var local string
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { local = i.Conn.LocalAddr().String() }})
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://127.0.0.1:"+strconv.Itoa(g.port)+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = "a.test"
+			res, err := transport.RoundTrip(req)
+			if (err == nil) != (want != "refused") {
+				t.Fatalf("%s: %v, want %s", protocol, err, want)
+			}
+			if err == nil {
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+				<-g.seen
+			}
+			if want != "refused" && want != "" && local != want {
+				t.Errorf("%s: on another connection", protocol)
+			}
+			g.last = local
+		}
+		get("")
+		get(g.last)
+		g.update()
+		get(g.last)
+		g.object("ConfigMap/t/clients", "ca.crt", testkit.CA(t, "clients").PEM())
+		g.update()
+		get(g.last)
+		get("refused")
+		g.object("ConfigMap/t/clients", "ca.crt", clients.PEM())
+		g.update()
+	}
+	f("http/1.1")
+	f("h2")
 }
 
 func TestSPIFFENamesClientsOfListeners(t *testing.T) {

@@ -99,6 +99,9 @@ func (j *journey) identify() *exchange.Refusal {
 		j.conn.Retire()
 		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
 	}
+	if j.peer.TLS != j.port.tls { // its certificate, or its client's, was judged under what holds no more
+		j.conn.Retire()
+	}
 	j.x.Gateway = j.port.gateway.plan.Name
 	j.x.Client = j.port.gateway.identity.Identify(connection(j.peer), &j.x.Request.Header)
 	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })
@@ -220,6 +223,9 @@ func (j *journey) limitWhole(d time.Duration) {
 func (j *journey) end() {
 	x := j.x
 	x.Duration = time.Since(x.Start)
+	if j.kept != nil {
+		x.BytesIn = j.kept.before + j.kept.total // however often they were sent
+	}
 	if j.rule != nil {
 		j.rule.chain.End(x)
 	}

@@ -67,6 +67,7 @@ type Peer struct {
 	Socket  string // the address bound
 	SNI     string // server name of the TLS handshake
 	Secure  bool   // over TLS
+	TLS     *TLS   // as its handshake was made; nil: plain text
 	SPIFFE  string // verified id of the client; empty: none
 	Address netip.AddrPort
 }

@@ -98,7 +98,7 @@ func (c *Conn) handshake(secured *TLS) bool {
 		return false
 	}
 	state := t.ConnectionState()
-	c.net, c.Secure, c.SNI = t, true, strings.ToLower(state.ServerName)
+	c.net, c.Secure, c.TLS, c.SNI = t, true, secured, strings.ToLower(state.ServerName)
 	c.h2 = state.NegotiatedProtocol == protocolH2
 	if len(state.PeerCertificates) > 0 {
 		c.SPIFFE = secured.Peer(&state)
@@ -198,18 +198,23 @@ func (c *Conn) clean() error {
 	return c.Base.clean()
 }
 
-// switchable is what an Upgrade field asks for, without h2c, which RFC 9113 took back.
+// switchable is what an Upgrade field asks for, without HTTP/2, which RFC 9113 took back: in it requests would pass that
+// nobody has judged.
 func switchable(list string) string {
-	if !lists(list, "h2c") {
-		return list
-	}
+	kept, gone := list, false
 	var rest []string
 	for item := range strings.SplitSeq(list, ",") {
-		if item = strings.Trim(item, " \t"); item != "" && !exchange.EqualFold(item, "h2c") {
+		switch item = strings.Trim(item, " \t"); {
+		case http1.UpgradesHTTP(item):
+			gone = true
+		case item != "":
 			rest = append(rest, item)
 		}
 	}
-	return strings.Join(rest, ", ")
+	if gone {
+		kept = strings.Join(rest, ", ")
+	}
+	return kept
 }
 
 func scheme(secure bool) string {

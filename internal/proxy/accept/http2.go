@@ -26,6 +26,7 @@ const (
 	connectionWindow = 4<<20 - 1 // the most that net/http takes
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 15 * time.Second
+	takeTimeout      = 30 * time.Second // for a client to take what net/http still holds of an answer that is over
 )
 
 // h2 is net/http's server for the connections that speak HTTP/2. It listens to us, not to the network.
@@ -36,12 +37,18 @@ type h2 struct {
 	closed chan struct{}
 	once   sync.Once
 	served chan struct{}
+	take   time.Duration
+
+	mu      sync.Mutex
+	streams int // handlers that run
+	empty   *sync.Cond
 }
 
 type peerKey struct{}
 
 func newH2(s *Set) *h2 {
-	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{})}
+	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{}), take: takeTimeout}
+	h.empty = sync.NewCond(&h.mu)
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -136,7 +143,31 @@ func (h *h2) drain(ctx context.Context) (wait func()) {
 			h.set.config.Logger.Debug("drain HTTP/2", "error", err)
 		}
 	}()
-	return func() { <-done; <-h.served }
+	return func() { <-done; <-h.served; h.wait() }
+}
+
+// enter and leave count the handlers: net/http's server does not wait for those whose stream or connection is over.
+func (h *h2) enter() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.streams++
+}
+
+func (h *h2) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.streams--; h.streams == 0 {
+		h.empty.Broadcast()
+	}
+}
+
+// wait returns when no handler runs, and what they logged is logged.
+func (h *h2) wait() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.streams > 0 {
+		h.empty.Wait()
+	}
 }
 
 // cut closes what is left.

@@ -36,6 +36,7 @@ type Stream struct {
 	ended   bool
 	retired bool
 	broken  bool        // the answer cannot be completed
+	held    bool        // net/http holds the answer's body until the handler returns
 	stopped atomic.Bool // nobody reads the request's body any more
 	read    bool        // the request's body has been read to its end
 }
@@ -44,6 +45,8 @@ var streams = sync.Pool{New: func() any { return new(Stream) }}
 
 // serve is one stream, from net/http's server.
 func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
+	h.enter()
+	defer h.leave()
 	st := streams.Get().(*Stream)
 	*st = Stream{
 		Base: Base{Peer: *r.Context().Value(peerKey{}).(*Peer), X: st.X, Served: st.Served, path: st.path},
@@ -62,6 +65,9 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 		rooms.Put(st.room)
 	}
 	broken := st.broken || !st.ended
+	if st.held && !broken { // nobody watches over a stream whose handler has returned
+		_ = st.control.SetWriteDeadline(time.Now().Add(h.take))
+	}
 	if whole { // else somebody may still hold what is in it
 		st.own.Reset()
 		*st = Stream{Base: Base{X: st.X, Served: st.Served, path: st.path}, own: st.own}
@@ -110,7 +116,11 @@ func (st *Stream) stop(cause watch.Cause) {
 func (st *Stream) adopt() error {
 	in, r := st.request, &st.X.Request
 	r.Version, r.Method, r.Scheme = exchange.HTTP2, in.Method, scheme(st.Secure)
-	if protocol := in.Header.Get(":protocol"); protocol != "" { // what HTTP/1.1 asks for by a GET (RFC 8441, section 5)
+	switch protocol := in.Header.Get(":protocol"); {
+	case protocol == "":
+	case in.Method != http.MethodConnect: // net/http lets it pass
+		return &http1.Error{Status: http.StatusBadRequest, Text: "a protocol without CONNECT"}
+	default: // what HTTP/1.1 asks for by a GET (RFC 8441, section 5)
 		r.Upgrade, r.Method = protocol, http.MethodGet
 	}
 	f := http1.Foreign{Target: in.RequestURI, Authority: in.Host, Body: in.Body != nil && in.Body != http.NoBody && in.ContentLength != 0}
@@ -270,7 +280,7 @@ func (st *Stream) Begin(r *exchange.Response, body []byte, whole bool) error {
 		return err
 	}
 	st.X.FirstByte = time.Since(st.X.Start)
-	st.ended = whole
+	st.ended, st.held = whole, whole && len(body) > 0
 	return st.count(0, whole)
 }
 
@@ -349,7 +359,13 @@ func (st *Stream) Tunnel() Tunnel { return streamTunnel{st} }
 
 type streamTunnel struct{ st *Stream }
 
-func (t streamTunnel) Read(p []byte) (int, error) { return t.st.request.Body.Read(p) }
+func (t streamTunnel) Read(p []byte) (int, error) {
+	n, err := t.st.request.Body.Read(p)
+	if err != nil && t.st.stopped.Load() { // by us: that is no failure of the client's
+		err = io.EOF
+	}
+	return n, err
+}
 
 func (t streamTunnel) Write(p []byte) (int, error) {
 	if err := t.st.write(p, false); err != nil {

@@ -1,7 +1,6 @@
 package accept
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -244,12 +243,9 @@ func (c *Conn) wrote(err error) error {
 	return errors.Join(ErrClient, err)
 }
 
-// Tunnel implements Client. The codec's reader is of no more use.
-func (c *Conn) Tunnel() Tunnel {
-	t := &tunnel{c: c, early: bytes.Clone(c.reader.Buffered())}
-	c.reader.Reset(c.net)
-	return t
-}
+// Tunnel implements Client. The codec reads no more, but its buffer stays: the request that is logged at the tunnel's end
+// is views of it.
+func (c *Conn) Tunnel() Tunnel { return &tunnel{c: c, early: c.reader.Buffered()} }
 
 type tunnel struct {
 	c     *Conn

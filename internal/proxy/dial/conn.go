@@ -31,7 +31,7 @@ type Conn struct {
 	peek    peek
 	pool    *pool
 	address netip.AddrPort
-	vetted  *Target // whose Handshake stages let it in
+	vetted  atomic.Pointer[Target] // whose Handshake stages let it in, the last of them
 
 	since  time.Time     // idle since
 	limit  time.Duration // idle time the far side allows, or ours

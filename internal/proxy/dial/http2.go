@@ -24,7 +24,8 @@ const (
 	maxHead      = 64 << 10
 	pingAfter    = 30 * time.Second
 	pingTimeout  = 15 * time.Second
-	maxFlights   = 3                // connections that one Get waits for others to make, before it makes its own
+	maxFlights   = 3                // connections that others fail to make while one Get waits, before it makes its own
+	maxWaits     = 64               // and that others make, but that have no room when it comes to it
 	plainFor     = 10 * time.Minute // a far side that chose HTTP/1.1 is offered HTTP/2 again
 )
 
@@ -61,8 +62,8 @@ type shared struct {
 type Stream struct {
 	shared *shared
 	reused bool
-	cancel context.CancelFunc // of the exchange
-	ctx    context.Context    //nolint:containedctx // ends with the exchange
+	cancel context.CancelFunc
+	ctx    context.Context //nolint:containedctx // ends with the exchange
 	sent   atomic.Bool
 }
 
@@ -142,11 +143,12 @@ func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Er
 	if n := len(t.fixed); n > 0 {
 		key = t.fixed[turn%n]
 	}
-	for range maxFlights {
+	failed := 0
+	for waits := 0; failed < maxFlights && waits < maxWaits; waits++ {
 		if s := t.join(ctx, turn); s != nil {
 			return s, nil
 		}
-		f, leads := t.pool.flight(key)
+		f, leads := t.pool.flight(key, t.root)
 		if !leads {
 			select {
 			case <-f.done:
@@ -154,14 +156,22 @@ func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Er
 				return nil, ended(ctx)
 			}
 			switch {
-			case f.failure != nil:
+			case f.failure != nil && f.leader == t.root:
 				return nil, f.failure
 			case !only && t.pool.plain(t.dialer.now()):
 				return nil, nil
+			case !f.made:
+				failed++
 			}
 			continue
 		}
+		if s := t.join(ctx, turn); s != nil { // another one has landed since
+			f.made = true
+			t.pool.land(key, f)
+			return s, nil
+		}
 		up, failure := t.fly(ctx, turn, only)
+		f.made = failure == nil
 		if failure != nil && ctx.Err() == nil { // else it is the leader's own
 			f.failure = failure
 		}
@@ -192,10 +202,14 @@ func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: err, Address: c.address}
 	}
 	if err := s.client.Reserve(); err != nil {
+		_ = s.client.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("reserve a stream: %w", err), Address: c.address}
 	}
 	s.used.Store(true)
 	t.pool.share(s)
+	if s.client.Err() != nil { // its end may have come before it was there to be forgotten
+		t.pool.forget(s)
+	}
 	return newStream(ctx, s, false), nil
 }
 
@@ -222,9 +236,10 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	return s, nil
 }
 
+// newStream is not bound to ctx, which may bound the taking of a connection alone: the exchange ends it, by Raw or Close.
 func newStream(ctx context.Context, s *shared, reused bool) *Stream {
 	st := &Stream{shared: s, reused: reused}
-	st.ctx, st.cancel = context.WithCancel(ctx)
+	st.ctx, st.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return st
 }
 
@@ -239,27 +254,34 @@ func (t *Target) join(ctx context.Context, turn int) *Stream {
 		if s.client.Err() != nil || !f.takes(c.address) || t.admit(ctx, c.address.Addr()) != nil || t.vet(ctx, c) != nil {
 			continue
 		}
-		if s.client.Reserve() == nil {
-			return newStream(ctx, s, s.used.Swap(true))
+		if s.client.Reserve() != nil {
+			continue
 		}
+		if s.retired.Load() { // after the reservation: who retires it looks for those
+			s.client.Release()
+			continue
+		}
+		return newStream(ctx, s, s.used.Swap(true))
 	}
 	return nil
 }
 
 // flight is a connection that is being made.
 type flight struct {
+	leader  *Target // whose stages and times it is made under
 	done    chan struct{}
-	failure *Error // of those who wait too
+	made    bool
+	failure *Error // of those of the same target who wait too
 }
 
 // flight joins the connection that is being made to the address, or leads the making of one.
-func (p *pool) flight(key netip.AddrPort) (f *flight, leads bool) {
+func (p *pool) flight(key netip.AddrPort, leader *Target) (f *flight, leads bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f = p.flights[key]; f != nil {
 		return f, false
 	}
-	f = &flight{done: make(chan struct{})}
+	f = &flight{leader: leader, done: make(chan struct{})}
 	if p.flights == nil {
 		p.flights = make(map[netip.AddrPort]*flight)
 	}
@@ -340,6 +362,13 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
 
+// Refused reports whether the far side refused the stream alone: its connection lives on, and may be too busy.
+func Refused(err error) bool {
+	const refused = 0x7
+	stream, ok := errors.AsType[streamError](err)
+	return ok && stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+}
+
 // Malformed reports whether net/http ended a stream because what came on it broke the rules (RFC 9113, section 8.1.1).
 func Malformed(err error) bool {
 	const protocol = 0x1
@@ -351,9 +380,8 @@ func Malformed(err error) bool {
 // (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
 // by the text of its errors alone.
 func Untaken(err error) bool {
-	if stream, ok := errors.AsType[streamError](err); ok {
-		const refused = 0x7
-		return stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+	if Refused(err) {
+		return true
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {

@@ -109,7 +109,7 @@ func (t *Target) admit(ctx context.Context, address netip.Addr) *exchange.Refusa
 
 // vet asks the target's Handshake stages about a connection, unless it was they who let it in.
 func (t *Target) vet(ctx context.Context, c *Conn) *exchange.Refusal {
-	if c.state == nil || c.vetted == t.root {
+	if c.state == nil || c.vetted.Load() == t.root {
 		return nil
 	}
 	for _, stage := range t.Handshake {
@@ -117,6 +117,6 @@ func (t *Target) vet(ctx context.Context, c *Conn) *exchange.Refusal {
 			return refusal
 		}
 	}
-	c.vetted = t.root
+	c.vetted.Store(t.root)
 	return nil
 }

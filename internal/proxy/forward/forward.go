@@ -71,8 +71,9 @@ type link interface {
 
 // Facts are what an attempt that ended without an answer proves.
 type Facts struct {
-	Unsent bool // the far side did not get the request, or says that it did not take it
-	Silent bool // no byte of an answer came
+	Unsent  bool // the far side did not get the request, or says that it did not take it
+	Silent  bool // no byte of an answer came
+	Refused bool // the connection lives on: the far side refused the stream
 }
 
 // ErrUpstream is a failure of the upstream connection, or an answer that broke the rules.

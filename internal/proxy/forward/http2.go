@@ -34,6 +34,7 @@ type h2 struct {
 	res     *http.Response
 	head    int64       // bytes of the request's head
 	wrote   atomic.Bool // the request's head was written
+	halted  bool        // the wait was ended by us: a write may have been under way
 	answers atomic.Bool // something of an answer has come
 	interim interim
 }
@@ -138,6 +139,7 @@ func (l *h2) answer(c *Call) error {
 	res, err := l.up.RoundTrip(l.request) //nolint:bodyclose // settle closes it
 	l.interim.wait()
 	if err != nil {
+		l.halted = l.up.Context().Err() != nil
 		if l.body != nil {
 			if cause := l.body.failure(); cause != nil {
 				return cause
@@ -260,10 +262,11 @@ func (l *h2) settle(c *Call) bool {
 	return whole
 }
 
-// account counts the head without what HPACK makes of it.
+// account counts the head without what HPACK makes of it. Like in HTTP/1.1, bytes of a write that is under way count:
+// net/http tells of a head once it is written, and a far side that does not read now may do so later.
 func (l *h2) account(c *Call) {
 	switch {
-	case !l.wrote.Load():
+	case !l.wrote.Load() && !l.halted:
 		c.Attempt.Written = 0
 	case l.body != nil:
 		c.Attempt.Written = l.head + l.body.count()
@@ -275,7 +278,7 @@ func (l *h2) account(c *Call) {
 func (l *h2) facts(c *Call, err error) Facts {
 	l.account(c)
 	_, malformed := errors.AsType[*http1.Error](err)
-	return Facts{Unsent: !l.wrote.Load() || dial.Untaken(err), Silent: !malformed && !l.answers.Load()}
+	return Facts{Unsent: c.Attempt.Written == 0 || dial.Untaken(err), Silent: !malformed && !l.answers.Load(), Refused: dial.Refused(err)}
 }
 
 func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }
@@ -294,6 +297,7 @@ type interim struct {
 	queue  []exchange.Response
 	count  int
 	done   chan struct{} // closed when the queue is empty; nil: nobody writes
+	over   bool          // nobody waits any more: what still comes is for nobody
 }
 
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
@@ -302,7 +306,7 @@ func (i *interim) take(code int, header textproto.MIMEHeader) error {
 	if i.count++; i.count > interimMax {
 		return &http1.Error{Status: http.StatusBadGateway, Text: "too many interim answers"}
 	}
-	if code == http.StatusContinue {
+	if code == http.StatusContinue || i.over {
 		return nil
 	}
 	res := exchange.Response{Version: exchange.HTTP2, Status: code, Phrase: http.StatusText(code), Length: exchange.LengthAbsent}
@@ -338,8 +342,11 @@ func (i *interim) write(done chan struct{}) {
 	}
 }
 
+// wait ends the taking: a wait for the answer that was ended leaves net/http reading for a moment, while the client is
+// told by somebody else, or is another's already.
 func (i *interim) wait() {
 	i.mu.Lock()
+	i.over = true
 	done := i.done
 	i.mu.Unlock()
 	if done != nil {

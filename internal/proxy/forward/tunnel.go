@@ -80,7 +80,8 @@ var tunnelRooms = sync.Pool{New: func() any { return new([tunnelRoom]byte) }}
 func (c *Call) Tunnel() error {
 	c.copying.Store(true)
 	c.Watch.Tunnel()
-	c.Watch.Limit(0) // what bounds an exchange is no bound of what it has become
+	c.Watch.Limit(0) // what bounds an exchange, or a try of it, is no bound of what it has become
+	c.Watch.Try(0)
 	if err := c.Client.Begin(&c.X.Response, nil, c.X.Request.Version != exchange.HTTP2); err != nil {
 		return err
 	}

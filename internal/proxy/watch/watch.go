@@ -304,7 +304,9 @@ func (e *Entry) end(cause Cause, epoch uint64) {
 		return // another exchange by now, or ended already
 	}
 	e.cause = cause
-	e.deadline.Store(0)
+	if cause != AttemptTimeout || Cause(e.waiting.Load()).ofAttempt() { // else the client may be the one who is waited for
+		e.deadline.Store(0)
+	}
 	e.attempt.Store(0)
 	if !cause.ofAttempt() {
 		e.whole.Store(0)

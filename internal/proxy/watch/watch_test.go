@@ -94,6 +94,18 @@ func TestAnAttemptEndsAlone(t *testing.T) {
 	f(AttemptTimeout, func(e *Entry) { e.Try(20 * time.Millisecond) })
 }
 
+// A client that takes nothing of its answer is bounded by the silence, be the attempt's time over before.
+func TestAnAttemptsEndLeavesTheClientsBound(t *testing.T) {
+	_, e, ended := pair(t, sweeper(t))
+	e.Begin(0)
+	closed := make(chan struct{})
+	e.Attach(closing(func() { close(closed) }))
+	e.Arm(StreamIdleTimeout, 200*time.Millisecond)
+	e.Try(20 * time.Millisecond)
+	<-closed
+	want(t, ended, StreamIdleTimeout)
+}
+
 type closing func()
 
 func (c closing) Close() error { c(); return nil }
