@@ -157,7 +157,7 @@ func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt
 	}
 	j.call = forward.Call{
 		X: j.x, Attempt: a, Client: j.conn, Up: j.up, Watch: j.watch,
-		Timeouts: c.chain.Settings.Timeouts, Held: j.held,
+		Timeouts: c.chain.Settings.Timeouts, Held: j.held, Logger: j.server.config.Logger,
 	}
 	err := j.call.Send()
 	if err == nil {

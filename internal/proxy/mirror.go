@@ -3,12 +3,9 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -78,6 +75,13 @@ func (s *Server) mirror(j *journey, m *mirror, body []byte) {
 		s.config.Observer.End(x)
 		return
 	}
+	if replays.Add(int64(len(body))) > replayTotal {
+		s.mirrors.Add(-1)
+		replays.Add(-int64(len(body)))
+		x.Refusal = exchange.Refuse(exchange.Overloaded, "too much is being kept of bodies")
+		s.config.Observer.End(x)
+		return
+	}
 	held := bytes.Clone(body)
 	if held != nil {
 		x.Request.Body, x.Request.Length = http.NoBody, int64(len(held))
@@ -86,6 +90,7 @@ func (s *Server) mirror(j *journey, m *mirror, body []byte) {
 	twin := &journey{server: s, x: x, peer: &peer, port: j.port, rule: j.rule, found: j.found, held: held}
 	s.running.Go(func() {
 		defer s.mirrors.Add(-1)
+		defer replays.Add(-int64(len(held)))
 		defer twin.survive()
 		twin.mirrored(m.candidate)
 	})
@@ -93,16 +98,10 @@ func (s *Server) mirror(j *journey, m *mirror, body []byte) {
 
 // survive keeps a mistake of ours in a copy from ending everybody's requests. Its own words may quote what one held.
 func (j *journey) survive() {
-	p := recover()
-	if p == nil {
-		return
+	if p := recover(); p != nil {
+		j.release()
+		accept.LogPanic(j.server.config.Logger, p)
 	}
-	j.release()
-	words := fmt.Sprintf("%T", p)
-	if ours, ok := p.(runtime.Error); ok {
-		words = ours.Error()
-	}
-	j.server.config.Logger.Error("panic in a mirrored request", "panic", words, "stack", string(debug.Stack()))
 }
 
 // copied is the request alone, with strings of its own.

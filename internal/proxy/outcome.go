@@ -78,6 +78,8 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 		j.outcome.class = policy.Unsent
 		if !a.Reused && dial.RefusedByPeer(err) {
 			j.outcome.hopeless, reason = true, exchange.TLSFailed
+		} else if errors.As(err, &wrong) { // the far side cannot be asked for it at all
+			j.outcome.hopeless, reason = true, exchange.UpstreamInvalid
 		}
 	case errors.As(err, &wrong):
 		reason = exchange.UpstreamInvalid

@@ -77,7 +77,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 
 // stale reports whether a pooled connection died under a request that may go on another (RFC 9110, section 9.2.2).
 func (o *outcome) stale(idempotent bool) bool {
-	return o.class == policy.Unsent || o.class == policy.Reset && o.silent && idempotent
+	return !o.hopeless && (o.class == policy.Unsent || o.class == policy.Reset && o.silent && idempotent)
 }
 
 // spent answers in the place of a repetition that the retry budget does not let happen (XBackendTrafficPolicy,

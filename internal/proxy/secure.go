@@ -89,6 +89,7 @@ func (s *secured) build(secret func(string) *plan.Secret) {
 	s.serve = &accept.TLS{
 		Config: &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: all.choose},
 		Peer:   func(state *tls.ConnectionState) string { return bundles.SPIFFE(state, time.Now()) },
+		Admits: all.admits,
 	}
 }
 
@@ -152,12 +153,42 @@ var errNoListener = errors.New("no listener takes the server name")
 // maxName bounds a server name (RFC 1035, section 2.3.4).
 const maxName = 253
 
-// choose takes the most specific listener for the server name, as match does: exact, then the longest wildcard, then the
-// listener without a hostname.
+// choose takes the listener for the server name.
 func (b byHostname) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if len(name) > maxName {
+	found := b.find(hello.ServerName)
+	if found == nil {
 		return nil, errNoListener
+	}
+	return found.config, found.err
+}
+
+// admits judges a client anew: its certificate, or that it showed none, under what the listener demands now.
+func (b byHostname) admits(state *tls.ConnectionState) bool {
+	found := b.find(state.ServerName)
+	switch {
+	case found == nil || found.err != nil:
+		return false
+	case found.config.ClientAuth != tls.RequireAndVerifyClientCert:
+		return true
+	case len(state.PeerCertificates) == 0:
+		return false
+	}
+	intermediates := x509.NewCertPool()
+	for _, c := range state.PeerCertificates[1:] {
+		intermediates.AddCert(c)
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots: found.config.ClientCAs, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err == nil
+}
+
+// find is the most specific listener for the server name, as match has it: exact, then the longest wildcard, then the
+// listener without a hostname; nil where there is none.
+func (b byHostname) find(name string) *chosen {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if len(name) > maxName {
+		return nil
 	}
 	found := b[name]
 	for rest := name; found == nil && rest != ""; {
@@ -167,8 +198,5 @@ func (b byHostname) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if found == nil {
 		found = b[""]
 	}
-	if found == nil {
-		return nil, errNoListener
-	}
-	return found.config, found.err
+	return found
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -240,7 +241,7 @@ func TestSessionsDoNotOutliveTheirSetting(t *testing.T) {
 	}
 }
 
-// A connection does not outlive by more than what is under way the setting under which its client was judged.
+// A client is judged anew, on the connection that it has, once the setting under which it was let in has changed.
 func TestConnectionsDoNotOutliveTheirSetting(t *testing.T) {
 	g := newGate(t, &plan.Listener{Name: "a", Hostname: "a.test", Clients: &plan.ClientValidation{Roots: []string{"ConfigMap/t/clients"}}})
 	clients := testkit.CA(t, "clients")
@@ -252,7 +253,7 @@ func TestConnectionsDoNotOutliveTheirSetting(t *testing.T) {
 		config.NextProtos = []string{protocol}
 		transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: protocol == "h2"}
 		defer transport.CloseIdleConnections()
-		get := func(want string) {
+		get := func(want string, status int) {
 			t.Helper()
 			var local string
 			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { local = i.Conn.LocalAddr().String() }})
@@ -266,6 +267,9 @@ func TestConnectionsDoNotOutliveTheirSetting(t *testing.T) {
 				t.Fatalf("%s: %v, want %s", protocol, err, want)
 			}
 			if err == nil {
+				if res.StatusCode != status {
+					t.Errorf("%s: %d, want %d", protocol, res.StatusCode, status)
+				}
 				_, _ = io.Copy(io.Discard, res.Body)
 				_ = res.Body.Close()
 				<-g.seen
@@ -275,14 +279,19 @@ func TestConnectionsDoNotOutliveTheirSetting(t *testing.T) {
 			}
 			g.last = local
 		}
-		get("")
-		get(g.last)
+		get("", http.StatusFound)
+		get(g.last, http.StatusFound)
 		g.update()
-		get(g.last)
-		g.object("ConfigMap/t/clients", "ca.crt", testkit.CA(t, "clients").PEM())
+		get(g.last, http.StatusFound)
+		other := testkit.CA(t, "clients").PEM()
+		g.object("ConfigMap/t/clients", "ca.crt", append(bytes.Clone(other), clients.PEM()...))
 		g.update()
-		get(g.last)
-		get("refused")
+		get(g.last, http.StatusFound) // by the same authority, and its connection goes
+		get("", http.StatusFound)
+		g.object("ConfigMap/t/clients", "ca.crt", other)
+		g.update()
+		get(g.last, http.StatusMisdirectedRequest)
+		get("refused", 0)
 		g.object("ConfigMap/t/clients", "ca.crt", clients.PEM())
 		g.update()
 	}

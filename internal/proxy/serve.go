@@ -50,11 +50,28 @@ type journey struct {
 // Serve implements accept.Handler: one request through all steps.
 func (s *Server) Serve(c accept.Client) {
 	j := s.journey(c)
+	whole := false
+	defer func() {
+		if !whole {
+			j.abandon()
+		}
+	}()
 	refusal := j.steps(c.Context())
 	if refusal != nil {
 		j.refuse(refusal)
 	}
 	j.end()
+	whole = true
+}
+
+// abandon lets go of what an exchange holds that panicked.
+func (j *journey) abandon() {
+	if j.up != nil {
+		_ = j.up.Close()
+	}
+	if j.kept != nil {
+		j.kept.forget()
+	}
 }
 
 // steps are the data path, in order. A refusal that comes back is rendered once, by Serve.
@@ -99,11 +116,16 @@ func (j *journey) identify() *exchange.Refusal {
 		j.conn.Retire()
 		return exchange.Refuse(exchange.ShuttingDown, "this listener is going away")
 	}
+	j.x.Gateway = j.port.gateway.plan.Name
+	from := connection(j.peer)
 	if j.peer.TLS != j.port.tls { // its certificate, or its client's, was judged under what holds no more
 		j.conn.Retire()
+		if j.peer.TLS == nil || j.port.tls == nil || !j.port.tls.Admits(j.peer.State) {
+			return exchange.Refuse(exchange.Misdirected, "this connection was made under a setting of TLS that is no longer in force")
+		}
+		from.SPIFFE = j.port.tls.Peer(j.peer.State)
 	}
-	j.x.Gateway = j.port.gateway.plan.Name
-	j.x.Client = j.port.gateway.identity.Identify(connection(j.peer), &j.x.Request.Header)
+	j.x.Client = j.port.gateway.identity.Identify(from, &j.x.Request.Header)
 	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })
 	return nil
 }
@@ -257,8 +279,11 @@ func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 	if peer != nil {
 		refusal = exchange.Refuse(exchange.BadRequest, peer.Text)
 		refusal.Status = peer.Status
-		if peer.Status == http.StatusRequestHeaderFieldsTooLarge {
+		switch peer.Status {
+		case http.StatusRequestHeaderFieldsTooLarge:
 			refusal.Reason = exchange.HeadTooLarge
+		case http.StatusServiceUnavailable:
+			refusal.Reason = exchange.Overloaded
 		}
 	}
 	j.refuse(refusal)

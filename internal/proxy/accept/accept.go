@@ -48,6 +48,7 @@ type Handler interface {
 type TLS struct {
 	Config *tls.Config
 	Peer   func(*tls.ConnectionState) string // the verified SPIFFE id of a client that showed a certificate; empty: it has none
+	Admits func(*tls.ConnectionState) bool   // whether a client whose handshake was made under another setting is let in by this one
 }
 
 // Config is what a Set is made of.
@@ -182,20 +183,23 @@ func (s *Set) accept(so *socket) {
 	}
 }
 
-// survive keeps a mistake of ours in one exchange from ending everybody else's. A panic's own words may quote what a
-// request held: only those of the runtime are logged. The connection's buffers are not used again, since a goroutine
-// that sends the request's body on may still hold them.
-func (c *Conn) survive() {
-	p := recover()
-	if p == nil {
-		return
-	}
+// LogPanic tells of a mistake of ours that ended one exchange. A panic's own words may quote what a request held: only
+// those of the runtime are logged.
+func LogPanic(logger *slog.Logger, p any) {
 	words := fmt.Sprintf("%T", p)
 	if ours, ok := p.(runtime.Error); ok {
 		words = ours.Error()
 	}
-	c.set.config.Logger.Error("panic in an exchange", "panic", words, "stack", string(debug.Stack()))
-	c.spoilt, c.writer.broken = true, true
+	logger.Error("panic in an exchange", "panic", words, "stack", string(debug.Stack()))
+}
+
+// survive keeps a mistake of ours in one exchange from ending everybody else's. The connection's buffers are not used
+// again, since a goroutine that sends the request's body on may still hold them.
+func (c *Conn) survive() {
+	if p := recover(); p != nil {
+		LogPanic(c.set.config.Logger, p)
+		c.spoilt, c.writer.broken = true, true
+	}
 }
 
 func (s *Set) serve(so *socket, tcp *net.TCPConn) {

@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"io"
@@ -64,11 +65,12 @@ type Tunnel interface {
 
 // Peer is what is known of a client's connection.
 type Peer struct {
-	Socket  string // the address bound
-	SNI     string // server name of the TLS handshake
-	Secure  bool   // over TLS
-	TLS     *TLS   // as its handshake was made; nil: plain text
-	SPIFFE  string // verified id of the client; empty: none
+	Socket  string               // the address bound
+	SNI     string               // server name of the TLS handshake
+	Secure  bool                 // over TLS
+	TLS     *TLS                 // as its handshake was made; nil: plain text
+	State   *tls.ConnectionState // of the handshake; nil: plain text
+	SPIFFE  string               // verified id of the client; empty: none
 	Address netip.AddrPort
 }
 

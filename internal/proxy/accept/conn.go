@@ -98,7 +98,7 @@ func (c *Conn) handshake(secured *TLS) bool {
 		return false
 	}
 	state := t.ConnectionState()
-	c.net, c.Secure, c.TLS, c.SNI = t, true, secured, strings.ToLower(state.ServerName)
+	c.net, c.Secure, c.TLS, c.State, c.SNI = t, true, secured, &state, strings.ToLower(state.ServerName)
 	c.h2 = state.NegotiatedProtocol == protocolH2
 	if len(state.PeerCertificates) > 0 {
 		c.SPIFFE = secured.Peer(&state)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/http1"
@@ -21,7 +22,8 @@ const protocolH2 = "h2"
 // The bounds of an HTTP/2 connection. net/http resets streams beyond the first; the windows bound what it holds of bodies
 // that nobody has read yet.
 const (
-	maxStreams       = 250
+	maxStreams       = 250      // a connection
+	maxHandlers      = 64 << 10 // all connections
 	streamWindow     = 256 << 10
 	connectionWindow = 4<<20 - 1 // the most that net/http takes
 	pingAfter        = 30 * time.Second
@@ -39,16 +41,16 @@ type h2 struct {
 	served chan struct{}
 	take   time.Duration
 
-	mu      sync.Mutex
-	streams int // handlers that run
-	empty   *sync.Cond
+	streams atomic.Int64  // handlers that run
+	ending  atomic.Bool   // their end is waited for
+	empty   chan struct{} // told then when none runs
 }
 
 type peerKey struct{}
 
 func newH2(s *Set) *h2 {
 	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{}), take: takeTimeout}
-	h.empty = sync.NewCond(&h.mu)
+	h.empty = make(chan struct{}, 1)
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -146,27 +148,24 @@ func (h *h2) drain(ctx context.Context) (wait func()) {
 	return func() { <-done; <-h.served; h.wait() }
 }
 
-// enter and leave count the handlers: net/http's server does not wait for those whose stream or connection is over.
-func (h *h2) enter() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.streams++
-}
+// enter and leave count the handlers: net/http's server does not wait for those whose stream or connection is over. enter
+// reports whether there is room for one more.
+func (h *h2) enter() bool { return h.streams.Add(1) <= maxHandlers }
 
 func (h *h2) leave() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.streams--; h.streams == 0 {
-		h.empty.Broadcast()
+	if h.streams.Add(-1) == 0 && h.ending.Load() {
+		select {
+		case h.empty <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // wait returns when no handler runs, and what they logged is logged.
 func (h *h2) wait() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for h.streams > 0 {
-		h.empty.Wait()
+	h.ending.Store(true) // before the count is looked at: who leaves later tells
+	for h.streams.Load() > 0 {
+		<-h.empty
 	}
 }
 

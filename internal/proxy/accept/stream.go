@@ -3,12 +3,9 @@ package accept
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -45,7 +42,7 @@ var streams = sync.Pool{New: func() any { return new(Stream) }}
 
 // serve is one stream, from net/http's server.
 func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
-	h.enter()
+	room := h.enter()
 	defer h.leave()
 	st := streams.Get().(*Stream)
 	*st = Stream{
@@ -57,7 +54,7 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	st.Watch = h.set.config.Sweeper.Add(nil, st.stop)
 	entry, cancel := st.Watch, st.cancel // the stream may be another's by the time that the function runs
 	left := context.AfterFunc(r.Context(), func() { entry.Stop(watch.ClientGone); cancel() })
-	whole := st.exchange()
+	whole := st.exchange(room)
 	left()
 	st.Watch.Remove()
 	st.cancel()
@@ -78,15 +75,11 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// exchange has the handler answer, and reports false where it panicked.
-func (st *Stream) exchange() (whole bool) {
+// exchange has the handler answer, where there is room for one more, and reports false where it panicked.
+func (st *Stream) exchange(room bool) (whole bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			words := fmt.Sprintf("%T", p) // its own words may quote what a request held
-			if ours, ok := p.(runtime.Error); ok {
-				words = ours.Error()
-			}
-			st.set.set.config.Logger.Error("panic in an exchange", "panic", words, "stack", string(debug.Stack()))
+			LogPanic(st.set.set.config.Logger, p)
 			st.broken, whole = true, false
 		}
 		st.Watch.End()
@@ -96,7 +89,11 @@ func (st *Stream) exchange() (whole bool) {
 	st.X.Client.Address = st.Address
 	st.newID()
 	st.Watch.Begin(0)
-	if err := st.adopt(); err != nil {
+	err := st.adopt()
+	if err == nil && !room {
+		err = &http1.Error{Status: http.StatusServiceUnavailable, Text: "too many requests at once"}
+	}
+	if err != nil {
 		wrong, _ := errors.AsType[*http1.Error](err)
 		st.set.set.config.Handler.Broken(st, wrong)
 		return true

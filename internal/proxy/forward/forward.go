@@ -6,6 +6,7 @@ package forward
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -38,7 +39,8 @@ type Call struct {
 	Up       dial.Upstream
 	Watch    *watch.Entry
 	Timeouts policy.Timeouts
-	Held     []byte // the whole body where it is held; nil where it streams or there is none
+	Held     []byte       // the whole body where it is held; nil where it streams or there is none
+	Logger   *slog.Logger // of panics in goroutines beside the exchange's own
 
 	link     link
 	h1       h1          // link's room
@@ -120,12 +122,22 @@ func (c *Call) Answer() error {
 		case res.Status == http.StatusContinue: // that was between us and our client
 		default:
 			clean(&res.Header)
+			c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle) // it is the client that is waited for
 			if err := c.Client.Inform(res); err != nil {
 				return err
 			}
+			c.Watch.Arm(watch.FirstByteTimeout, c.Timeouts.FirstByte)
 		}
 	}
 	return wrong("too many interim answers")
+}
+
+// survive keeps a mistake of ours in a goroutine beside the exchange's own from ending everybody else's. The attempt fails.
+func (c *Call) survive() {
+	if p := recover(); p != nil {
+		accept.LogPanic(c.Logger, p)
+		_ = c.Up.Raw().Close()
+	}
 }
 
 // Switched reports whether the answer switches protocols: Tunnel takes Copy's place.

@@ -62,7 +62,7 @@ func (l *h2) send(c *Call) error {
 	l.fields(c)
 	var src io.Reader
 	switch {
-	case r.Upgrade != "":
+	case r.Upgrade != "" && r.Method == http.MethodGet: // other requests to switch are ignored, as they may be
 		l.connect(r)
 	case c.Held != nil:
 		src = bytes.NewReader(c.Held)
@@ -75,7 +75,7 @@ func (l *h2) send(c *Call) error {
 		l.body = &outgoing{c: c, src: src, held: c.Held != nil, trailer: l.request.Trailer, done: make(chan struct{})}
 		l.request.Body = l.body
 	}
-	l.interim.client = c.Client
+	l.interim.call = c
 	return nil
 }
 
@@ -292,12 +292,12 @@ func (t *h2Tunnel) CloseWrite() error           { return t.l.pipe.Close() }
 // interim passes interim answers on. net/http tells of them while it reads the connection that all streams share, which
 // must not wait for one client: so another goroutine writes them, and the answer waits for it.
 type interim struct {
-	client accept.Client
-	mu     sync.Mutex
-	queue  []exchange.Response
-	count  int
-	done   chan struct{} // closed when the queue is empty; nil: nobody writes
-	over   bool          // nobody waits any more: what still comes is for nobody
+	call  *Call
+	mu    sync.Mutex
+	queue []exchange.Response
+	count int
+	done  chan struct{} // closed when the queue is empty; nil: nobody writes
+	over  bool          // nobody waits any more: what still comes is for nobody
 }
 
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
@@ -326,6 +326,7 @@ func (i *interim) take(code int, header textproto.MIMEHeader) error {
 
 func (i *interim) write(done chan struct{}) {
 	defer close(done)
+	defer i.call.survive()
 	for {
 		i.mu.Lock()
 		if len(i.queue) == 0 {
@@ -336,7 +337,7 @@ func (i *interim) write(done chan struct{}) {
 		res := i.queue[0]
 		i.queue = i.queue[1:]
 		i.mu.Unlock()
-		if i.client.Inform(&res) != nil {
+		if i.call.Client.Inform(&res) != nil {
 			return // what follows says so
 		}
 	}

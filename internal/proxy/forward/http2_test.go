@@ -21,7 +21,7 @@ func (c *informed) Inform(*exchange.Response) error { c.n.Add(1); return nil }
 // Once the wait for an answer is over its client hears nothing more of it.
 func TestInterimAnswersEndWithTheWait(t *testing.T) {
 	client := new(informed)
-	i := interim{client: client}
+	i := interim{call: &Call{Client: client}}
 	take := func() {
 		t.Helper()
 		if err := i.take(http.StatusEarlyHints, textproto.MIMEHeader{"Link": {"</a>"}}); err != nil {

@@ -35,6 +35,7 @@ func (o *outgoing) Read(p []byte) (int, error) {
 		return 0, errStopped
 	}
 	defer o.end()
+	defer o.c.survive()
 	if !o.held {
 		o.c.await(watch.BodyTimeout, o.c.Timeouts.StreamIdle)
 	}

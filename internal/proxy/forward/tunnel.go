@@ -90,6 +90,7 @@ func (c *Call) Tunnel() error {
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
+		defer c.survive()
 		t.pass(far, near, errFar, errNear, &t.in)
 	}()
 	t.pass(near, far, errNear, errFar, &t.out)
@@ -112,6 +113,7 @@ type tunnels struct {
 	call    *Call
 	in, out int64
 	mu      sync.Mutex
+	half    atomic.Bool // one direction has ended
 	over    atomic.Bool // failures are of our own making
 	first   error       // of the side that failed first: the other one failed because of it
 }
@@ -148,9 +150,10 @@ func (t *tunnels) pass(to, from accept.Tunnel, ofTo, ofFrom error, count *int64)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := to.CloseWrite(); err != nil {
+			if err := to.CloseWrite(); err != nil && !t.half.Swap(true) { // of two that close, the second finds nothing to end
 				t.fail(errors.Join(ofTo, err))
 			}
+			t.half.Store(true)
 			return
 		case err != nil:
 			t.fail(errors.Join(ofFrom, err))

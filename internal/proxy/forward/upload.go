@@ -46,6 +46,7 @@ func startUpload(c *Call, up *dial.Conn, framing http1.Framing) *upload {
 // run reads the client's body and writes it upstream, framed anew. It touches nothing else of the exchange.
 func (u *upload) run(c *Call, up *dial.Conn, framing http1.Framing) {
 	defer close(u.done)
+	defer c.survive()
 	room := uploadRooms.Get().(*[]byte)
 	defer uploadRooms.Put(room)
 	data := (*room)[http1.ChunkBefore : http1.ChunkBefore+uploadRoom]

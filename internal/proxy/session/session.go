@@ -6,7 +6,8 @@
 //
 // A token holds no address and no name, only digests salted with the rule's name, which every replica computes alike.
 // That is no secrecy against who knows the salt and tries addresses, and a token is not signed: a client that makes one
-// up gets an endpoint of its choice among those that the rule sends it to anyway, for as long as it likes.
+// up gets an endpoint of its choice among those of the rule's backends, for as long as it likes: also of a backend of weight
+// 0, which takes no new clients and keeps those that it has.
 package session
 
 import (

@@ -243,6 +243,9 @@ func (e *Entry) wake(d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
+	if e.removed {
+		return
+	}
 	if at := now.Add(d); e.next.IsZero() || at.Before(e.next) || e.next.Before(now) {
 		e.next = at
 	} else {
