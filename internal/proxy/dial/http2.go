@@ -348,13 +348,19 @@ func Untaken(err error) bool {
 		const refused = 0x7
 		return stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
 	}
-	for ; err != nil; err = errors.Unwrap(err) {
-		switch text := err.Error(); {
-		case text == "http2: client conn not usable", text == "http2: client conn could not be established",
-			text == "http2: Transport received Server's graceful shutdown GOAWAY",
-			strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"):
-			return true
-		}
+	switch wrapped := err.(type) { //nolint:errorlint // it walks the tree itself, for texts
+	case nil:
+		return false
+	case interface{ Unwrap() error }:
+		return Untaken(wrapped.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapped.Unwrap(), Untaken)
 	}
-	return false
+	switch text := err.Error(); text {
+	case "http2: client conn not usable", "http2: client conn could not be established",
+		"http2: Transport received Server's graceful shutdown GOAWAY":
+		return true
+	default:
+		return strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:")
+	}
 }

@@ -2,6 +2,8 @@ package dial
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -70,7 +72,8 @@ func TestUntaken(t *testing.T) {
 		defer far.Close()
 		n := dialer(t)
 		err = ask(t, n.stream(t, n.spoken(t, far.Addr())))
-		if Untaken(err) != untaken || !strings.Contains(err.Error(), text) {
+		wrapped := errors.Join(errors.New("upstream"), fmt.Errorf("ask: %w", err))
+		if Untaken(err) != untaken || Untaken(wrapped) != untaken || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: untaken is %t of %q (%T), want %t and %q", name, Untaken(err), err, err, untaken, text)
 		}
 		if n := far.Heads(); n != 1 {
