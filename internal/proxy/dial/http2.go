@@ -33,6 +33,7 @@ type Want struct {
 	HTTP2    bool           // its client speaks HTTP/2: mirrored where the far side offers it
 	Switch   bool           // it asks to switch protocols, which HTTP/1.1 does better
 	Endpoint netip.AddrPort // of a backend with addresses of its own, the one preferred; invalid: the next in turn
+	Limit    time.Duration  // for the connection to come about; zero: the connect timeout alone
 }
 
 // Upstream is a connection to a backend, or one stream of it, that carries one exchange.
@@ -196,7 +197,7 @@ func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error
 	}
 	s.used.Store(true)
 	t.pool.share(s)
-	return newStream(ctx, s, false), nil
+	return &Stream{shared: s}, nil
 }
 
 // share begins to speak HTTP/2 on a connection.
@@ -222,12 +223,6 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	return s, nil
 }
 
-func newStream(ctx context.Context, s *shared, reused bool) *Stream {
-	st := &Stream{shared: s, reused: reused}
-	st.ctx, st.cancel = context.WithCancel(ctx)
-	return st
-}
-
 // join takes a place on a connection that is there, whose address and handshake this target may use now.
 func (t *Target) join(ctx context.Context, turn int) *Stream {
 	f, ok := t.fit(turn)
@@ -240,7 +235,7 @@ func (t *Target) join(ctx context.Context, turn int) *Stream {
 			continue
 		}
 		if s.client.Reserve() == nil {
-			return newStream(ctx, s, s.used.Swap(true))
+			return &Stream{shared: s, reused: s.used.Swap(true)}
 		}
 	}
 	return nil
