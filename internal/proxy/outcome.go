@@ -65,7 +65,7 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 		return j.clientFailed(err)
 	}
 	var wrong *http1.Error
-	j.outcome.class, j.outcome.silent = policy.Reset, facts.Silent
+	j.outcome.class, j.outcome.silent, j.outcome.alone = policy.Reset, facts.Silent, facts.Alone
 	reason := exchange.UpstreamReset
 	switch {
 	case facts.Unsent:

@@ -22,6 +22,7 @@ type outcome struct {
 	final    bool         // policy refused, the client is at fault, or its time is over
 	class    policy.Class // what it proves; zero: nothing is wrong
 	silent   bool         // no byte of an answer came
+	alone    bool         // a stream ended, and its connection lives
 	hopeless bool         // the same backend would fail in the same way
 	answered bool         // an answer is at hand for the client
 	coded    bool         // its status is one of the route's retry codes
@@ -65,7 +66,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 
 // stale reports whether a pooled connection died under a request that may go on another (RFC 9110, section 9.2.2).
 func (o *outcome) stale(idempotent bool) bool {
-	return o.class == policy.Unsent || o.class == policy.Reset && o.silent && idempotent
+	return o.class == policy.Unsent || o.class == policy.Reset && o.silent && !o.alone && idempotent
 }
 
 // retries are how many there may be and the least pause before one on the same backend: the route's own where it has them.

@@ -335,13 +335,21 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
 
+// StreamEnded reports whether the far side ended a stream alone, by RST_STREAM.
+func StreamEnded(err error) bool {
+	stream, ok := errors.AsType[streamError](err)
+	return ok && stream.byPeer()
+}
+
+func (e streamError) byPeer() bool { return e.Cause != nil && e.Cause.Error() == "received from peer" }
+
 // Untaken reports whether an error of a stream proves that the far side did not take the request: it refused the stream
 // (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
 // by the text of its errors alone.
 func Untaken(err error) bool {
 	if stream, ok := errors.AsType[streamError](err); ok {
 		const refused = 0x7
-		return stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+		return stream.Code == refused && stream.byPeer()
 	}
 	switch wrapped := err.(type) { //nolint:errorlint // it walks the tree itself, for texts
 	case nil:

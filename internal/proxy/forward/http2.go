@@ -253,7 +253,10 @@ func (l *h2) account(c *Call) {
 func (l *h2) facts(c *Call, err error) Facts {
 	l.account(c)
 	_, malformed := errors.AsType[*http1.Error](err)
-	return Facts{Unsent: !l.wrote.Load() || dial.Untaken(err), Silent: !malformed && !l.answers.Load()}
+	f := Facts{Silent: !malformed && !l.answers.Load()}
+	f.Unsent = !l.wrote.Load() || dial.Untaken(err) || !l.up.Reused() && f.Silent && dial.RefusedByPeer(err)
+	f.Alone = !f.Unsent && dial.StreamEnded(err)
+	return f
 }
 
 func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }
