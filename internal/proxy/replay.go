@@ -85,7 +85,10 @@ func (j *journey) replayable() bool {
 	case j.kept == nil || j.kept.over:
 		return false
 	}
-	return j.x.Request.Version != exchange.HTTP2 || !j.call.Uploading() // net/http cannot be told to stop reading for a while
+	if j.x.Request.Version != exchange.HTTP2 {
+		return true
+	}
+	return j.conn.ResumeReading() && !(j.outcome.answered && j.call.Uploading()) // net/http cannot be told to stop reading for a while
 }
 
 // rewind goes back to the body's beginning, once the attempt before is over.
