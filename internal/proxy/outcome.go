@@ -107,7 +107,7 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		j.x.Aborted, reason = "client", exchange.ClientGone
 	case watch.Shutdown:
 		reason = exchange.ShuttingDown
-	case watch.StreamIdleTimeout:
+	case watch.StreamIdleTimeout, watch.AnswerTimeout:
 		reason = exchange.StreamIdle
 	case watch.BodyTimeout:
 		reason = exchange.RequestTimeout

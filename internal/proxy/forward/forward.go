@@ -187,6 +187,7 @@ func (c *Call) Copy() error {
 // copySmall writes an answer that one buffer holds once it is there: in one call, and not at all if it breaks off.
 func (c *Call) copySmall(room []byte) error {
 	res := &c.X.Response
+	c.Watch.Arm(watch.AnswerTimeout, c.Timeouts.StreamIdle)
 	if _, err := io.ReadFull(res.Body, room); err != nil {
 		return errors.Join(ErrUpstream, err)
 	}
@@ -195,6 +196,7 @@ func (c *Call) copySmall(room []byte) error {
 			return errors.Join(ErrUpstream, err)
 		}
 	}
+	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
 	if err := c.Client.Begin(res, room, res.Trailer.Len() == 0); err != nil {
 		return err
 	}
