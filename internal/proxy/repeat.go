@@ -44,7 +44,11 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if o.final || o.class == 0 || !j.replayable() {
 		return nil
 	}
-	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < staleTries {
+	tries := staleTries
+	if o.alone { // refused by a far side that is there and busy: once, as gRPC's own clients do
+		tries = 1
+	}
+	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < tries {
 		j.stale++
 		return c
 	}

@@ -335,10 +335,17 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
 
-// StreamEnded reports whether the far side ended a stream alone, by RST_STREAM.
+// StreamEnded reports whether a stream ended alone, by RST_STREAM of either side, and its connection lives.
 func StreamEnded(err error) bool {
+	_, ok := errors.AsType[streamError](err)
+	return ok
+}
+
+// Malformed reports whether net/http itself ended a stream because of what the far side sent on it (RFC 9113, section 8.1.1).
+func Malformed(err error) bool {
+	const protocol = 0x1
 	stream, ok := errors.AsType[streamError](err)
-	return ok && stream.byPeer()
+	return ok && stream.Code == protocol && !stream.byPeer()
 }
 
 func (e streamError) byPeer() bool { return e.Cause != nil && e.Cause.Error() == "received from peer" }

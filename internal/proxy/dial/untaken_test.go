@@ -76,6 +76,9 @@ func TestUntaken(t *testing.T) {
 		if Untaken(err) != untaken || Untaken(wrapped) != untaken || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: untaken is %t of %q (%T), want %t and %q", name, Untaken(err), err, err, untaken, text)
 		}
+		if Malformed(wrapped) != (kind == upstream.BadHead) {
+			t.Errorf("%s: malformed is %t of %q", name, Malformed(wrapped), err)
+		}
 		if n := far.Heads(); n != 1 {
 			t.Errorf("%s: the far side was asked %d times", name, n)
 		}

@@ -73,7 +73,7 @@ type link interface {
 type Facts struct {
 	Unsent bool // the far side did not get the request, or says that it did not take it
 	Silent bool // no byte of an answer came
-	Alone  bool // the far side gave up this stream, and its connection lives
+	Alone  bool // a stream ended, and its connection lives
 }
 
 // ErrUpstream is a failure of the upstream connection, or an answer that broke the rules.

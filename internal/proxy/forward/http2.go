@@ -138,6 +138,9 @@ func (l *h2) answer(c *Call) error {
 		if strings.Contains(err.Error(), "extended connect not supported by peer") {
 			return wrong("the far side does not switch protocols over HTTP/2")
 		}
+		if dial.Malformed(err) {
+			return errors.Join(wrong("malformed head"), err)
+		}
 		return errors.Join(ErrUpstream, err)
 	}
 	l.res = res
@@ -255,7 +258,7 @@ func (l *h2) facts(c *Call, err error) Facts {
 	_, malformed := errors.AsType[*http1.Error](err)
 	f := Facts{Silent: !malformed && !l.answers.Load()}
 	f.Unsent = !l.wrote.Load() || dial.Untaken(err) || !l.up.Reused() && f.Silent && dial.RefusedByPeer(err)
-	f.Alone = !f.Unsent && dial.StreamEnded(err)
+	f.Alone = dial.StreamEnded(err)
 	return f
 }
 
