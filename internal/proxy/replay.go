@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 )
 
@@ -22,6 +23,8 @@ var replays atomic.Int64
 // again is never a part.
 type replay struct {
 	src  io.Reader
+	conn accept.Client
+	far  *ahead // src, where it is a body of HTTP/2; else nil
 	kept []byte
 	at   int
 	over bool
@@ -73,22 +76,42 @@ func (j *journey) keepBody() {
 	if j.held != nil || r.Body == nil || len(j.rule.candidates) < 2 && j.rule.plan.Retry == nil && len(j.rule.mirrors) == 0 {
 		return
 	}
-	j.kept = &replay{src: r.Body}
+	j.kept = &replay{src: r.Body, conn: j.conn}
+	if r.Version == exchange.HTTP2 {
+		j.kept.far = newAhead(r.Body)
+		j.kept.src = j.kept.far
+	}
 	r.Body = j.kept
+}
+
+// StopReading takes the place of the client's, for package forward.
+func (r *replay) StopReading() {
+	if r.far != nil {
+		r.far.leave()
+		return
+	}
+	r.conn.StopReading()
+}
+
+func (r *replay) resume() bool {
+	if r.far != nil {
+		r.far.resume()
+		return true
+	}
+	return r.conn.ResumeReading()
+}
+
+// close is the end of the exchange.
+func (r *replay) close() {
+	if r.far != nil {
+		r.far.end(r.conn)
+	}
+	r.forget()
 }
 
 // replayable reports whether the request can be sent again from its beginning.
 func (j *journey) replayable() bool {
-	switch {
-	case j.x.Request.Body == nil || j.held != nil:
-		return true
-	case j.kept == nil || j.kept.over:
-		return false
-	}
-	if j.x.Request.Version != exchange.HTTP2 {
-		return true
-	}
-	return j.conn.ResumeReading() && !(j.outcome.answered && j.call.Uploading()) // net/http cannot be told to stop reading for a while
+	return j.x.Request.Body == nil || j.held != nil || j.kept != nil && !j.kept.over
 }
 
 // rewind goes back to the body's beginning, once the attempt before is over.
@@ -96,7 +119,7 @@ func (j *journey) rewind() bool {
 	if j.x.Request.Body == nil || j.held != nil {
 		return true
 	}
-	if j.kept.over || !j.conn.ResumeReading() {
+	if j.kept.over || !j.kept.resume() {
 		return false
 	}
 	j.kept.at = 0

@@ -230,7 +230,7 @@ func (j *journey) end() {
 		j.mirrorLate()
 	}
 	if j.kept != nil {
-		j.kept.forget()
+		j.kept.close()
 	}
 	if j.hold != nil {
 		if cap(*j.hold) <= 2*forward.HoldMax {

@@ -107,7 +107,7 @@ func (o *outgoing) stopReading() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.reading {
-		o.c.Client.StopReading()
+		o.c.stopReading()
 	}
 }
 
@@ -134,7 +134,7 @@ func (o *outgoing) stop(c *Call, up *dial.Stream) bool {
 			select {
 			case <-o.done:
 			default:
-				c.Client.StopReading()
+				c.stopReading()
 			}
 		}
 	}
