@@ -236,16 +236,11 @@ func private(name string) bool {
 
 // dial takes a connection.
 func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt, limit time.Duration) *exchange.Refusal {
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
 	target, err := c.target.Host(j.judged.Hostname)
 	if err == nil {
 		r := &j.x.Request
 		j.up, err = j.server.dialer.Get(ctx, target, dial.Want{
-			HTTP2: r.Version == exchange.HTTP2, Switch: r.Upgrade != "", Endpoint: j.endpoint(c),
+			HTTP2: r.Version == exchange.HTTP2, Switch: r.Upgrade != "", Endpoint: j.endpoint(c), Limit: limit,
 		})
 	}
 	if c.chain.Reports() {

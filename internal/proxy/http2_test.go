@@ -336,3 +336,21 @@ func TestATimeOfATryOverHTTP2(t *testing.T) {
 	f("/0", time.Minute, 200)
 	f("/0/slow", 50*time.Millisecond, 504)
 }
+
+// A stream that the far side resets is no pooled connection that died: its request is not sent again beside all retries.
+func TestAResetStreamIsNoDeadConnection(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	far := h2Far(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		if len(asked) > 1 {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	r := newRig(t, nil, h2c("far", far))
+	for i, want := range []int{http.StatusOK, http.StatusBadGateway} {
+		res, _ := r.do("GET", "/0", "")
+		if e := r.seen.last(t); res.StatusCode != want || len(asked) != i+1 || len(e.attempts) != 1 {
+			t.Errorf("request %d: %s, the far side asked %d times, logged %+v", i, res.Status, len(asked), e)
+		}
+	}
+}

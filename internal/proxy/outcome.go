@@ -69,7 +69,7 @@ func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 		return j.clientFailed(err)
 	}
 	var wrong *http1.Error
-	j.outcome.class, j.outcome.silent, j.outcome.refused = policy.Reset, facts.Silent, facts.Refused
+	j.outcome.class, j.outcome.silent, j.outcome.alone = policy.Reset, facts.Silent, facts.Alone
 	reason := exchange.UpstreamReset
 	switch {
 	case errors.Is(err, http1.ErrUnwritable): // so it would be to any backend
@@ -113,7 +113,7 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		j.x.Aborted, reason = "client", exchange.ClientGone
 	case watch.Shutdown:
 		reason = exchange.ShuttingDown
-	case watch.StreamIdleTimeout:
+	case watch.StreamIdleTimeout, watch.AnswerTimeout:
 		reason = exchange.StreamIdle
 	case watch.BodyTimeout:
 		reason = exchange.RequestTimeout

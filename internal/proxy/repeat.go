@@ -22,7 +22,7 @@ type outcome struct {
 	final    bool         // policy refused, the client is at fault, or its time is over
 	class    policy.Class // what it proves; zero: nothing is wrong
 	silent   bool         // no byte of an answer came
-	refused  bool         // the far side refused one stream of a connection that lives on
+	alone    bool         // a stream ended, and its connection lives
 	hopeless bool         // the same backend would fail in the same way
 	answered bool         // an answer is at hand for the client
 	coded    bool         // its status is one of the route's retry codes
@@ -45,10 +45,12 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if o.final || o.class == 0 || !j.replayable() {
 		return nil
 	}
-	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < staleTries && j.claim() {
-		if j.stale++; o.refused { // it may be too busy: once, as gRPC's clients do
-			j.stale = staleTries
-		}
+	tries := staleTries
+	if o.alone { // refused by a far side that is there and busy: once, as gRPC's own clients do
+		tries = 1
+	}
+	if a.Reused && o.stale(idempotent(j.x.Request.Method)) && j.stale < tries && j.claim() {
+		j.stale++
 		return c
 	}
 	attempts, backoff := j.retries(&c.chain.Settings.Retry)
@@ -77,7 +79,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 
 // stale reports whether a pooled connection died under a request that may go on another (RFC 9110, section 9.2.2).
 func (o *outcome) stale(idempotent bool) bool {
-	return !o.hopeless && (o.class == policy.Unsent || o.class == policy.Reset && o.silent && idempotent)
+	return !o.hopeless && (o.class == policy.Unsent || o.class == policy.Reset && o.silent && !o.alone && idempotent)
 }
 
 // spent answers in the place of a repetition that the retry budget does not let happen (XBackendTrafficPolicy,

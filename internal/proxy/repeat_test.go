@@ -299,18 +299,18 @@ func TestATryHasATimeOfItsOwn(t *testing.T) {
 	gate := make(chan struct{})
 	defer close(gate)
 	var n atomic.Int64
-	far := testFar(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	far := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if n.Add(1) < 3 {
 			select {
 			case <-gate:
 			case <-r.Context().Done():
 			}
 		}
-	}))
-	r := newRig(t, nil, service("far", far))
-	f := func(rule func(*plan.Rule), status int, asked int64) {
+	})
+	f := func(b *plan.Backend, rule func(*plan.Rule), status int, asked int64) {
 		t.Helper()
 		n.Store(0)
+		r := newRig(t, nil, b)
 		changed := *r.plan.Rules[0]
 		changed.Retry, changed.Timeouts = &plan.Retry{Attempts: 3, Backoff: time.Millisecond}, plan.Timeouts{BackendRequest: 50 * time.Millisecond}
 		rule(&changed)
@@ -322,9 +322,11 @@ func TestATryHasATimeOfItsOwn(t *testing.T) {
 		}
 		r.seen.last(t)
 	}
-	f(func(*plan.Rule) {}, 200, 3)
-	f(func(r *plan.Rule) { r.Retry = nil }, 504, 1)
-	f(func(r *plan.Rule) { r.Timeouts = plan.Timeouts{Request: 50 * time.Millisecond} }, 504, 1)
+	for _, b := range []*plan.Backend{service("far", testFar(t, far)), h2c("far", h2Far(t, nil, far))} {
+		f(b, func(*plan.Rule) {}, 200, 3)
+		f(b, func(r *plan.Rule) { r.Retry = nil }, 504, 1)
+		f(b, func(r *plan.Rule) { r.Timeouts = plan.Timeouts{Request: 50 * time.Millisecond} }, 504, 1)
+	}
 }
 
 func TestBudget(t *testing.T) {

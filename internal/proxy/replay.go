@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 )
 
@@ -23,8 +24,10 @@ var replays atomic.Int64
 // again is never a part.
 type replay struct {
 	src    io.Reader
-	before int64 // bytes of the body that were read, and counted, before
-	total  int64 // bytes read
+	conn   accept.Client
+	far    *ahead // src, where it is a body of HTTP/2; else nil
+	before int64  // bytes of the body that were read, and counted, before
+	total  int64  // bytes read
 	at     int
 	end    bool
 
@@ -119,8 +122,37 @@ func (j *journey) keepBody() {
 	if j.held != nil || r.Body == nil || len(j.rule.candidates) < 2 && j.rule.plan.Retry == nil && len(j.rule.mirrors) == 0 {
 		return
 	}
-	j.kept = &replay{src: r.Body, before: j.x.BytesIn}
+	j.kept = &replay{src: r.Body, conn: j.conn, before: j.x.BytesIn}
+	if r.Version == exchange.HTTP2 {
+		j.kept.far = newAhead(r.Body)
+		j.kept.src = j.kept.far
+	}
 	r.Body = j.kept
+}
+
+// StopReading takes the place of the client's, for package forward.
+func (r *replay) StopReading() {
+	if r.far != nil {
+		r.far.leave()
+		return
+	}
+	r.conn.StopReading()
+}
+
+func (r *replay) resume() bool {
+	if r.far != nil {
+		r.far.resume()
+		return true
+	}
+	return r.conn.ResumeReading()
+}
+
+// close is the end of the exchange.
+func (r *replay) close() {
+	if r.far != nil {
+		r.far.end(r.conn)
+	}
+	r.forget()
 }
 
 // replayable reports whether the request can be sent again from its beginning.
@@ -130,9 +162,7 @@ func (j *journey) replayable() bool {
 		return true
 	case j.kept == nil:
 		return false
-	case j.x.Request.Version == exchange.HTTP2 && j.call.Uploading(): // net/http cannot be told to stop reading for a while
-		return false
-	case !j.outcome.answered && !j.conn.ResumeReading(): // the attempt is over, and with it the reading
+	case !j.outcome.answered && !j.kept.resume(): // the attempt is over, and with it the reading
 		return false
 	}
 	return !j.kept.given()
@@ -148,7 +178,7 @@ func (j *journey) rewind() bool {
 	if j.x.Request.Body == nil || j.held != nil {
 		return true
 	}
-	if !j.conn.ResumeReading() {
+	if !j.kept.resume() {
 		return false
 	}
 	j.kept.rewind()

@@ -70,7 +70,7 @@ func (j *journey) abandon() {
 		_ = j.up.Close()
 	}
 	if j.kept != nil {
-		j.kept.forget()
+		j.kept.close()
 	}
 }
 
@@ -258,7 +258,7 @@ func (j *journey) end() {
 		j.mirrorLate()
 	}
 	if j.kept != nil {
-		j.kept.forget()
+		j.kept.close()
 	}
 	if j.hold != nil {
 		if cap(*j.hold) <= 2*forward.HoldMax {

@@ -35,7 +35,7 @@ type Stream struct {
 	broken  bool        // the answer cannot be completed
 	held    bool        // net/http holds the answer's body until the handler returns
 	stopped atomic.Bool // nobody reads the request's body any more
-	read    bool        // the request's body has been read to its end
+	read    atomic.Bool // the request's body has been read to its end
 }
 
 var streams = sync.Pool{New: func() any { return new(Stream) }}
@@ -184,10 +184,9 @@ func (b streamBody) Read(p []byte) (int, error) {
 }
 
 func (st *Stream) ending() {
-	if st.read {
+	if st.read.Swap(true) {
 		return
 	}
-	st.read = true
 	for _, name := range slices.Sorted(maps.Keys(st.request.Trailer)) {
 		for _, value := range st.request.Trailer[name] {
 			st.X.Request.Trailer.Add(name, value)
@@ -202,7 +201,7 @@ func (st *Stream) Context() context.Context { return st.ctx }
 func (st *Stream) Held() ([]byte, bool) { return nil, st.X.Request.Body == nil }
 
 // Consumed implements Client.
-func (st *Stream) Consumed() bool { return st.read || st.X.Request.Body == nil }
+func (st *Stream) Consumed() bool { return st.read.Load() || st.X.Request.Body == nil }
 
 // Last implements Client: the rest of one stream concerns no other.
 func (st *Stream) Last() {}

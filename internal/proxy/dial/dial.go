@@ -119,7 +119,7 @@ func (d *Dialer) Close() {
 }
 
 // Get is a connection to the target, or a stream of one: the one last put back that is still good and whose address the
-// target may use now, else a new one. The caller ends it by Put or Close. Errors are of type *Error.
+// target may use now, else a new one. The caller ends it by Put or Close; a stream ends with ctx too. Errors are of type *Error.
 func (d *Dialer) Get(ctx context.Context, t *Target, w Want) (Upstream, error) {
 	if t.wild {
 		return nil, &Error{Reason: exchange.Internal, Err: fmt.Errorf("dial %s: a wildcard has no connection of its own", t.Backend.Name)}
@@ -127,11 +127,22 @@ func (d *Dialer) Get(ctx context.Context, t *Target, w Want) (Upstream, error) {
 	if ctx.Err() != nil {
 		return nil, ended(ctx)
 	}
+	life := ctx
+	if w.Limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.Limit)
+		defer cancel()
+	}
 	turn := t.turn(w.Endpoint)
 	if h2, only := t.wants(w); h2 {
-		if up, failure := t.stream(ctx, turn, only); failure != nil {
+		up, failure := t.stream(ctx, turn, only)
+		if failure != nil {
 			return nil, failure
-		} else if up != nil {
+		}
+		if s, ok := up.(*Stream); ok {
+			s.ctx, s.cancel = context.WithCancel(life)
+		}
+		if up != nil {
 			return up, nil
 		}
 	}

@@ -34,6 +34,7 @@ type Want struct {
 	HTTP2    bool           // its client speaks HTTP/2: mirrored where the far side offers it
 	Switch   bool           // it asks to switch protocols, which HTTP/1.1 does better
 	Endpoint netip.AddrPort // of a backend with addresses of its own, the one preferred; invalid: the next in turn
+	Limit    time.Duration  // for the connection to come about; zero: the connect timeout alone
 }
 
 // Upstream is a connection to a backend, or one stream of it, that carries one exchange.
@@ -210,7 +211,7 @@ func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error
 	if s.client.Err() != nil { // its end may have come before it was there to be forgotten
 		t.pool.forget(s)
 	}
-	return newStream(ctx, s, false), nil
+	return &Stream{shared: s}, nil
 }
 
 // share begins to speak HTTP/2 on a connection.
@@ -236,13 +237,6 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	return s, nil
 }
 
-// newStream is not bound to ctx, which may bound the taking of a connection alone: the exchange ends it, by Raw or Close.
-func newStream(ctx context.Context, s *shared, reused bool) *Stream {
-	st := &Stream{shared: s, reused: reused}
-	st.ctx, st.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	return st
-}
-
 // join takes a place on a connection that is there, whose address and handshake this target may use now.
 func (t *Target) join(ctx context.Context, turn int) *Stream {
 	f, ok := t.fit(turn)
@@ -261,7 +255,7 @@ func (t *Target) join(ctx context.Context, turn int) *Stream {
 			s.client.Release()
 			continue
 		}
-		return newStream(ctx, s, s.used.Swap(true))
+		return &Stream{shared: s, reused: s.used.Swap(true)}
 	}
 	return nil
 }
@@ -362,37 +356,42 @@ type streamError struct {
 
 func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
 
-// Refused reports whether the far side refused the stream alone: its connection lives on, and may be too busy.
-func Refused(err error) bool {
-	const refused = 0x7
-	stream, ok := errors.AsType[streamError](err)
-	return ok && stream.Code == refused && stream.Cause != nil && stream.Cause.Error() == "received from peer"
+// StreamEnded reports whether a stream ended alone, by RST_STREAM of either side, and its connection lives.
+func StreamEnded(err error) bool {
+	_, ok := errors.AsType[streamError](err)
+	return ok
 }
 
-// Malformed reports whether net/http ended a stream because what came on it broke the rules (RFC 9113, section 8.1.1).
+// Malformed reports whether net/http itself ended a stream because of what the far side sent on it (RFC 9113, section 8.1.1).
 func Malformed(err error) bool {
 	const protocol = 0x1
 	stream, ok := errors.AsType[streamError](err)
-	return ok && stream.Code == protocol && (stream.Cause == nil || stream.Cause.Error() != "received from peer")
+	return ok && stream.Code == protocol && !stream.byPeer()
 }
+
+func (e streamError) byPeer() bool { return e.Cause != nil && e.Cause.Error() == "received from peer" }
 
 // Untaken reports whether an error of a stream proves that the far side did not take the request: it refused the stream
 // (RFC 9113, section 8.7), its GOAWAY left the stream out (section 6.8), or no stream was begun. net/http tells the latter
 // by the text of its errors alone.
 func Untaken(err error) bool {
-	if Refused(err) {
+	if stream, ok := errors.AsType[streamError](err); ok {
+		const refused = 0x7
+		return stream.Code == refused && stream.byPeer()
+	}
+	switch wrapped := err.(type) { //nolint:errorlint // it walks the tree itself, for texts
+	case nil:
+		return false
+	case interface{ Unwrap() error }:
+		return Untaken(wrapped.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapped.Unwrap(), Untaken)
+	}
+	switch text := err.Error(); text {
+	case "http2: client conn not usable", "http2: client conn could not be established",
+		"http2: Transport received Server's graceful shutdown GOAWAY":
 		return true
+	default:
+		return strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:")
 	}
-	for ; err != nil; err = errors.Unwrap(err) {
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			return slices.ContainsFunc(joined.Unwrap(), Untaken)
-		}
-		switch text := err.Error(); {
-		case text == "http2: client conn not usable", text == "http2: client conn could not be established",
-			text == "http2: Transport received Server's graceful shutdown GOAWAY",
-			strings.HasPrefix(text, "http2: Transport received GOAWAY from server ErrCode:"):
-			return true
-		}
-	}
-	return false
 }

@@ -73,9 +73,9 @@ type link interface {
 
 // Facts are what an attempt that ended without an answer proves.
 type Facts struct {
-	Unsent  bool // the far side did not get the request, or says that it did not take it
-	Silent  bool // no byte of an answer came
-	Refused bool // the connection lives on: the far side refused the stream
+	Unsent bool // the far side did not get the request, or says that it did not take it
+	Silent bool // no byte of an answer came
+	Alone  bool // a stream ended, and its connection lives
 }
 
 // ErrUpstream is a failure of the upstream connection, or an answer that broke the rules.
@@ -199,6 +199,7 @@ func (c *Call) Copy() error {
 // copySmall writes an answer that one buffer holds once it is there: in one call, and not at all if it breaks off.
 func (c *Call) copySmall(room []byte) error {
 	res := &c.X.Response
+	c.Watch.Arm(watch.AnswerTimeout, c.Timeouts.StreamIdle)
 	if _, err := io.ReadFull(res.Body, room); err != nil {
 		return errors.Join(ErrUpstream, err)
 	}
@@ -207,6 +208,7 @@ func (c *Call) copySmall(room []byte) error {
 			return errors.Join(ErrUpstream, err)
 		}
 	}
+	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
 	if err := c.Client.Begin(res, room, res.Trailer.Len() == 0); err != nil {
 		return err
 	}

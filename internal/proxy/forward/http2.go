@@ -149,7 +149,7 @@ func (l *h2) answer(c *Call) error {
 			return wrong("the far side does not switch protocols over HTTP/2")
 		}
 		if dial.Malformed(err) {
-			return wrong("malformed answer")
+			return errors.Join(wrong("malformed head"), err)
 		}
 		return errors.Join(ErrUpstream, err)
 	}
@@ -278,7 +278,9 @@ func (l *h2) account(c *Call) {
 func (l *h2) facts(c *Call, err error) Facts {
 	l.account(c)
 	_, malformed := errors.AsType[*http1.Error](err)
-	return Facts{Unsent: c.Attempt.Written == 0 || dial.Untaken(err), Silent: !malformed && !l.answers.Load(), Refused: dial.Refused(err)}
+	f := Facts{Silent: !malformed && !l.answers.Load(), Alone: dial.StreamEnded(err)}
+	f.Unsent = c.Attempt.Written == 0 || dial.Untaken(err) || !l.up.Reused() && f.Silent && dial.RefusedByPeer(err)
+	return f
 }
 
 func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }

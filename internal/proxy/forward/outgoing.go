@@ -25,6 +25,7 @@ type outgoing struct {
 	closed  bool
 	reading bool
 	done    chan struct{} // closed once nobody reads any more
+	late    *time.Timer   // ends a read that outlives the upload
 	broken  error         // the client's body could not be read
 	sent    atomic.Int64
 	read    atomic.Bool // to its end
@@ -46,9 +47,7 @@ func (o *outgoing) Read(p []byte) (int, error) {
 		o.trailers()
 		o.read.Store(true)
 	case err != nil:
-		o.mu.Lock()
-		o.broken = errors.Join(ErrRequestBody, err)
-		o.mu.Unlock()
+		o.fail(err)
 	}
 	o.c.await(watch.FirstByteTimeout, o.c.Timeouts.FirstByte)
 	return n, err
@@ -78,16 +77,39 @@ func (o *outgoing) end() {
 	}
 }
 
-// Close is net/http's, and ours where it never began.
-func (o *outgoing) Close() error {
+// fail notes why the client's body could not be read, unless nobody wants it any more.
+func (o *outgoing) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.closed {
-		if o.closed = true; !o.reading {
-			close(o.done)
-		}
+		o.broken = errors.Join(ErrRequestBody, err)
 	}
+}
+
+// Close is net/http's, once the far side wants no more, and ours where it never began. net/http tells why the far side
+// does not only once no read is left, and a client may take its time to send more: so the read is ended.
+func (o *outgoing) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.closed:
+		return nil
+	case !o.reading:
+		close(o.done)
+	case !o.held:
+		o.late = time.AfterFunc(lastRead, o.stopReading)
+	}
+	o.closed = true
 	return nil
+}
+
+// stopReading holds the lock, so that it does not reach beyond the end of the call.
+func (o *outgoing) stopReading() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reading {
+		o.c.stopReading()
+	}
 }
 
 func (o *outgoing) failure() error {
@@ -113,12 +135,15 @@ func (o *outgoing) stop(c *Call, up *dial.Stream) bool {
 			select {
 			case <-o.done:
 			default:
-				c.Client.StopReading()
+				c.stopReading()
 			}
 		}
 	}
 	_ = o.Close()
 	<-o.done
+	if o.late != nil {
+		o.late.Stop()
+	}
 	if !o.held {
 		c.X.BytesIn += o.sent.Load()
 	}

@@ -85,6 +85,16 @@ func (c *Call) await(cause watch.Cause, d time.Duration) {
 	}
 }
 
+// stopReading ends a read of the request's body. A body that may be sent again has its own way, after which it can be
+// read on.
+func (c *Call) stopReading() {
+	if body, ok := c.X.Request.Body.(interface{ StopReading() }); ok {
+		body.StopReading()
+		return
+	}
+	c.Client.StopReading()
+}
+
 func (u *upload) end(up *dial.Conn, trailer *exchange.Header) bool {
 	last, err := http1.AppendLastChunk(nil, trailer)
 	if err == nil {
@@ -118,7 +128,7 @@ func (u *upload) stop(c *Call, up *dial.Conn) bool {
 	case <-u.done:
 	default:
 		if !u.read.Load() {
-			c.Client.StopReading()
+			c.stopReading()
 		}
 		_ = up.Raw().Close()
 		<-u.done

@@ -26,6 +26,7 @@ const (
 	IdleTimeout
 	FirstByteTimeout
 	StreamIdleTimeout
+	AnswerTimeout // as StreamIdleTimeout, and the client has seen nothing of the answer
 	RequestTimeout
 	AttemptTimeout
 	Shutdown
