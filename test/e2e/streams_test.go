@@ -102,7 +102,7 @@ func (s *streaming) events(t *testing.T, name, path string, gate chan struct{}, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := transport.RoundTrip(req) //nolint:bodyclose // the cleanup ends it
+	res, err := transport.RoundTrip(req)
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatal(name, res, err)
 	}
@@ -185,7 +185,7 @@ func (s *streaming) sockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	socket, _, err := websocket.Dial(c, s.address(), "/sockets") //nolint:bodyclose // there is none
+	socket, _, err := websocket.Dial(c, s.address(), "/sockets")
 	if err != nil {
 		t.Fatal(err)
 	}
