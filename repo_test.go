@@ -123,7 +123,7 @@ var dependencies = map[string]string{
 	"github.com/spf13/cobra":              "the command: subcommands, flags, help and completion",
 	"go.uber.org/goleak":                  "tests: no goroutine outlives what started it",
 	"go.yaml.in/yaml/v3":                  "source/file: YAML nodes with their lines, for problems that say where",
-	"golang.org/x/net":                    "testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave in them",
+	"golang.org/x/net":                    "dial: extended CONNECT, which net/http's client refuses; testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave",
 	"golang.org/x/sys":                    "proxy/watch polls many sockets with one system call",
 	"google.golang.org/grpc":              "testkit/grpcecho: a gRPC server and client that others wrote, to stand at both ends of us",
 	"google.golang.org/protobuf":          "testkit/grpcecho: details of a status",

@@ -241,6 +241,41 @@ func TestGRPCRefusals(t *testing.T) {
 	f("/2", "4", "Grpc-Timeout", "50m")
 }
 
+// A stream that is ended after it has begun says why in its trailers: a reset would read as INTERNAL.
+func TestGRPCStreamsEndWithAStatus(t *testing.T) {
+	f := func(far http.HandlerFunc, code string, fields ...string) {
+		t.Helper()
+		r := newRig(t, nil, h2c("far", h2Far(t, nil, far)))
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+r.listen+"/0", struct{ io.Reader }{strings.NewReader("\x00\x00\x00\x00\x00")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/grpc")
+		for i := 0; i < len(fields); i += 2 {
+			req.Header.Set(fields[i], fields[i+1])
+		}
+		res, err := h2Client(t).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil || string(body) != "\x00\x00\x00\x00\x00" || res.Trailer.Get("Grpc-Status") != code || res.Trailer.Get("Grpc-Message") == "" {
+			t.Errorf("%q, %v, trailers %v, want %s", body, err, res.Trailer, code)
+		}
+		if e := r.seen.last(t); e.aborted == "" || e.reason == exchange.OutcomeUnknown {
+			t.Errorf("logged %+v", e)
+		}
+	}
+	begin := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/grpc")
+		_, _ = io.WriteString(w, "\x00\x00\x00\x00\x00")
+		_ = http.NewResponseController(w).Flush()
+	}
+	f(func(w http.ResponseWriter, r *http.Request) { begin(w); <-r.Context().Done() }, "4", "Grpc-Timeout", "200m")
+	f(func(w http.ResponseWriter, _ *http.Request) { begin(w); panic(http.ErrAbortHandler) }, "14")
+}
+
 func TestGRPCTimeout(t *testing.T) {
 	f := func(value string, want time.Duration) {
 		t.Helper()

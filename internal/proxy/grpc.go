@@ -22,6 +22,19 @@ const (
 	grpcUnauthenticated   = 16
 )
 
+// endGRPC ends an answer that has begun in gRPC's own way, with a status in its trailers, which nobody takes for a good
+// end. It reports false where that cannot be: a reset, which is all that is left, reads as INTERNAL.
+func (j *journey) endGRPC(refusal *exchange.Refusal) bool {
+	x := j.x
+	if x.Request.Version != exchange.HTTP2 || !isGRPC(&x.Request) || x.Response.Length >= 0 {
+		return false
+	}
+	var trailer exchange.Header
+	trailer.Add("Grpc-Status", strconv.Itoa(grpcCode(refusal)))
+	trailer.Add("Grpc-Message", grpcMessage(refusal.Detail))
+	return j.conn.End(&trailer) == nil
+}
+
 // isGRPC reports whether the client speaks gRPC. gRPC-Web is left alone: it is HTTP to a proxy.
 func isGRPC(r *exchange.Request) bool {
 	kind := r.Header.Get("Content-Type")

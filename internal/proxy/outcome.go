@@ -126,7 +126,19 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		}
 	}
 	j.outcome.final = final
-	return exchange.Refuse(reason, details[reason])
+	refusal := exchange.Refuse(reason, details[reason])
+	refusal.Log = overs[cause]
+	return refusal
+}
+
+// overs say for the log which time was over.
+var overs = map[watch.Cause]string{
+	watch.FirstByteTimeout:  "timeouts.firstByte was over",
+	watch.AttemptTimeout:    "timeouts.backendRequest was over",
+	watch.RequestTimeout:    "timeouts.request, or the client's grpc-timeout, was over",
+	watch.StreamIdleTimeout: "timeouts.streamIdle was over",
+	watch.AnswerTimeout:     "timeouts.streamIdle was over",
+	watch.BodyTimeout:       "the client's body came too slowly",
 }
 
 // clientFailed is for a client that did not send its body as it should, or is no longer there.
@@ -151,6 +163,9 @@ func (j *journey) cut(err error, a *exchange.Attempt) *exchange.Refusal {
 		return nil
 	}
 	if refusal := j.ended(a); refusal != nil {
+		if refusal.Reason == exchange.OutcomeUnknown { // that it began to answer is known
+			refusal.Reason, refusal.Detail = exchange.UpstreamTimeout, "the destination did not complete its answer in time"
+		}
 		return refusal
 	}
 	refusal := exchange.Refuse(exchange.UpstreamReset, "the destination ended the connection within its answer")

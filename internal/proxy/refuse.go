@@ -48,7 +48,9 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 	}
 	if j.conn.Begun() {
 		x.Aborted = cmp.Or(x.Aborted, string(refusal.Reason))
-		j.conn.Abort()
+		if !j.endGRPC(refusal) {
+			j.conn.Abort()
+		}
 		return
 	}
 	res := &x.Response

@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ebbgate/ebbgate/test/e2e/command"
@@ -15,7 +17,28 @@ import (
 // binary is the command under test: a path in the environment, so that no global holds it.
 const binary = "EBBGATE_UNDER_TEST"
 
-func TestMain(m *testing.M) { os.Exit(withBinary(m)) }
+func TestMain(m *testing.M) {
+	switchOverHTTP2()
+	os.Exit(withBinary(m))
+}
+
+// switchOverHTTP2 has the far sides of this process take extended CONNECT, which net/http reads from the environment as a
+// process starts.
+func switchOverHTTP2() {
+	const setting = "http2xconnect=1"
+	if strings.Contains(os.Getenv("GODEBUG"), setting) {
+		return
+	}
+	command, err := os.Executable()
+	if err == nil {
+		err = os.Setenv("GODEBUG", setting)
+	}
+	if err == nil {
+		err = syscall.Exec(command, os.Args, os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, "start anew:", err)
+	os.Exit(1)
+}
 
 func withBinary(m *testing.M) int {
 	folder, err := os.MkdirTemp("", "ebbgate-protocols-")

@@ -59,7 +59,9 @@ func TestWebSocket(t *testing.T) {
 		if !r.straight {
 			f("as a proxy", "web.test", "http://web.test/web/ws", false)
 			f("to TLS", "gateway.test", "/one/ws", false)
-			f("to either", "gateway.test", "/either/ws", false) // there is no WebSocket but over 1.1 where RFC 8441 is not offered
+			f("to either", "gateway.test", "/either/ws", false)
+			f("to HTTP/2 in plain text", "gateway.test", "/clear/ws", false)
+			f("to HTTP/2 over TLS", "gateway.test", "/two/ws", true)
 		}
 	})
 }
@@ -69,9 +71,13 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 	r := serve(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for name, address := range map[string]string{"plain": strings.TrimPrefix(r.plain, "http://"), "tls": strings.TrimPrefix(r.secure, "https://")} {
+	for name, path := range map[string]string{"plain": "/web/ws", "tls": "/web/ws", "plain to HTTP/2": "/clear/ws", "tls to HTTP/2": "/two/ws"} {
+		address := strings.TrimPrefix(r.plain, "http://")
+		if strings.HasPrefix(name, "tls") {
+			address = strings.TrimPrefix(r.secure, "https://")
+		}
 		var config *tls.Config
-		if name == "tls" {
+		if strings.HasPrefix(name, "tls") {
 			config = r.tls()
 		}
 		connection, err := h2.Dial(ctx, address, config)
@@ -82,7 +88,7 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 			return value == 1
 		}))
 		id, err := connection.Open(false, [2]string{":method", http.MethodConnect}, [2]string{":protocol", "websocket"}, [2]string{":scheme", "http"},
-			[2]string{":authority", address}, [2]string{":path", "/web/ws"}, [2]string{"sec-websocket-version", "13"})
+			[2]string{":authority", address}, [2]string{":path", path}, [2]string{"sec-websocket-version", "13"})
 		check(t, err)
 		talk(t, websocket.New(connection.Stream(ctx, id), true))
 		if answer := connection.Answer(id); answer.Status() != "200" || answer.Value("sec-websocket-accept")+answer.Value("upgrade") != "" {

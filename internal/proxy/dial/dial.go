@@ -19,6 +19,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
 )
@@ -49,7 +51,8 @@ type Dialer struct {
 	net      net.Dialer
 	checks   checks
 
-	transport *http.Transport // makes HTTP/2 connections of ours
+	transport *http.Transport  // makes HTTP/2 connections of ours
+	tunnels   *http2.Transport //nolint:staticcheck // and those of tunnels
 
 	mu     sync.Mutex
 	pools  map[poolKey]*pool
@@ -74,7 +77,7 @@ func New(c Config) (*Dialer, error) {
 		net:      net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3}},
 		pools:    make(map[poolKey]*pool),
 
-		transport: newTransport(),
+		transport: newTransport(), tunnels: newTunnels(),
 	}, nil
 }
 
@@ -135,7 +138,13 @@ func (d *Dialer) Get(ctx context.Context, t *Target, w Want) (Upstream, error) {
 	}
 	turn := t.turn(w.Endpoint)
 	if h2, only := t.wants(w); h2 {
-		up, failure := t.stream(ctx, turn, only)
+		var up Upstream
+		var failure *Error
+		if w.Switch {
+			up, failure = t.tunnel(ctx, turn)
+		} else {
+			up, failure = t.stream(ctx, turn, only)
+		}
 		if failure != nil {
 			return nil, failure
 		}

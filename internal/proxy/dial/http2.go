@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 )
@@ -66,6 +68,7 @@ type Stream struct {
 	cancel context.CancelFunc
 	ctx    context.Context //nolint:containedctx // ends with the exchange
 	sent   atomic.Bool
+	alone  *http2.ClientConn //nolint:staticcheck // of a connection for one exchange that switches protocols; else nil
 }
 
 // Address implements Upstream.
@@ -90,6 +93,9 @@ func (s *Stream) Secure() bool { return s.shared.conn.tls != nil }
 // RoundTrip sends a request and waits for its answer's head. It is called once.
 func (s *Stream) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.sent.Store(true)
+	if s.alone != nil {
+		return s.alone.RoundTrip(r)
+	}
 	return s.shared.client.RoundTrip(r)
 }
 
@@ -99,7 +105,10 @@ func (s *Stream) Put() { _ = s.Close() }
 // Close implements Upstream.
 func (s *Stream) Close() error {
 	s.cancel()
-	if !s.sent.Swap(true) {
+	switch sent := s.sent.Swap(true); {
+	case s.alone != nil:
+		return s.alone.Close()
+	case !sent:
 		s.shared.client.Release()
 	}
 	return nil
@@ -122,6 +131,11 @@ func newTransport() *http.Transport {
 		DisableCompression: true, Protocols: &protocols, IdleConnTimeout: idleLimit, MaxResponseHeaderBytes: maxHead,
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
+}
+
+// newTunnels makes the connections of exchanges that switch protocols.
+func newTunnels() *http2.Transport { //nolint:staticcheck // see tunnel
+	return &http2.Transport{DisableCompression: true, MaxHeaderListSize: maxHead, ReadIdleTimeout: pingAfter, PingTimeout: pingTimeout} //nolint:staticcheck // see tunnel
 }
 
 type dialled struct{}
@@ -191,7 +205,7 @@ func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error
 	if c.tls != nil && c.state.NegotiatedProtocol != protocolH2 {
 		if only {
 			_ = c.Close()
-			return nil, &Error{Reason: exchange.TLSFailed, Err: errors.New("the far side does not speak HTTP/2"), Address: c.address}
+			return nil, &Error{Reason: exchange.TLSFailed, Err: errNotHTTP2, Address: c.address}
 		}
 		t.pool.plainSince.Store(t.dialer.now().UnixNano())
 		c.lend(false)
@@ -236,6 +250,32 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	})
 	return s, nil
 }
+
+// tunnel is a connection for one exchange that switches protocols (RFC 8441). net/http's own client takes no ":protocol";
+// golang.org/x/net's, which it is made from, does.
+func (t *Target) tunnel(ctx context.Context, turn int) (*Stream, *Error) {
+	c, failure := t.connect(ctx, turn, true)
+	if failure != nil {
+		return nil, failure
+	}
+	var conn net.Conn = c.wire
+	if c.tls != nil {
+		if c.state.NegotiatedProtocol != protocolH2 {
+			_ = c.Close()
+			return nil, &Error{Reason: exchange.TLSFailed, Err: errNotHTTP2, Address: c.address}
+		}
+		conn = c.tls
+	}
+	c.wire.secure = false // as in share
+	client, err := t.dialer.tunnels.NewClientConn(conn)
+	if err != nil {
+		_ = c.socket.Close()
+		return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("begin HTTP/2: %w", err), Address: c.address}
+	}
+	return &Stream{shared: &shared{conn: c}, alone: client}, nil
+}
+
+var errNotHTTP2 = errors.New("the far side does not speak HTTP/2")
 
 // join takes a place on a connection that is there, whose address and handshake this target may use now.
 func (t *Target) join(ctx context.Context, turn int) *Stream {
