@@ -84,6 +84,9 @@ func (t *Target) try(ctx context.Context, address netip.AddrPort, outcomes chan<
 		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() { // ctx's, or the kernel's own
 			o.failure.Reason = exchange.ConnectTimeout
 		}
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			o.failure.Err = op.Err // the address is said already
+		}
 		t.dialer.logger.LogAttrs(ctx, slog.LevelDebug, "address does not connect",
 			slog.String("backend", t.Backend.Name), slog.String("address", address.String()), slog.Any("error", err))
 	} else {
