@@ -9,11 +9,12 @@
 // # Access log
 //
 // One JSON object a line and an exchange: time (RFC 3339 with milliseconds, UTC, of the request's start), request_id,
-// client {address, cluster, namespace, service_account, source}, gateway, listener, route, rule, backend, method,
-// authority, path, protocol, status, reason, policy, field, detail, reported [{reason, policy, field, detail}],
-// attempts [{backend, address, reused, status, reason, detail, written, duration_ms, credential}], bytes_in, bytes_out,
-// first_byte_ms, duration_ms, aborted, user_agent. Of text and lists what is empty is left out; numbers always stand.
-// The path comes without its query, because queries hold keys; of the headers User-Agent alone is logged.
+// client {address, cluster, namespace, service_account, spiffe_id, source}, gateway, listener, route, rule, backend,
+// method, authority, path, protocol, status, grpc_status, reason, policy, field, detail, mirrored, reported [{reason,
+// policy, field, detail}], attempts [{backend, address, reused, status, protocol, class, reason, detail, written,
+// duration_ms, credential}], bytes_in, bytes_out, first_byte_ms, duration_ms, aborted, user_agent. Of text and lists
+// what is empty is left out; numbers always stand. The path comes without its query, because queries hold keys; of the
+// headers User-Agent, and Grpc-Status of what answers a gRPC call, alone are logged.
 //
 // # Audit log
 //
