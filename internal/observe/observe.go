@@ -70,6 +70,8 @@ type Config struct {
 
 	MaxSeries   int          // bound of label sets in metrics; 0: 2,000; at least 3
 	Connections func() int64 // open downstream connections, for the gauge; nil: no gauge
+	// Handshakes gives the counts of refused handshakes with clients, each pair of labels once; nil: no counter.
+	Handshakes func(yield func(socket, reason string, n int64))
 
 	AccessBuffer  int           // bytes of lines that may wait for a slow writer, which holds an eighth more; 0: 4 MiB
 	AuditBuffer   int           // the same for the audit log; 0: 4 MiB
@@ -101,7 +103,7 @@ func New(c Config) (*Observer, error) {
 	}
 	o := &Observer{registry: prometheus.NewRegistry()}
 	var err error
-	if o.metrics, err = newMetrics(o.registry, orDefault(c.MaxSeries, defaultMaxSeries), c.Version, c.Connections); err != nil {
+	if o.metrics, err = newMetrics(o.registry, orDefault(c.MaxSeries, defaultMaxSeries), c); err != nil {
 		return nil, fmt.Errorf("make observer: %w", err)
 	}
 	o.audit = newStream(streamConfig{
