@@ -105,6 +105,7 @@ type Attempt struct {
 	Address    netip.AddrPort // address dialled; invalid where none was reached
 	Reused     bool           // on a pooled connection
 	Status     int            // of the answer; 0 where there was none
+	Version    Version        // of the answer; it means nothing where Status is 0
 	Class      string         // what it proves, where it failed or its answer may be asked for again: Unsent, Rejected …
 	Reason     Reason         // why it failed; empty where it did not
 	Detail     string         // the failure in words, for the log alone: it may name internal addresses

@@ -50,6 +50,23 @@ func TestStripHop(t *testing.T) {
 	f(header("TE", "trailers", "Upgrade", "h2c", "Keep-Alive", "1", "Proxy-Anything", "1", "Te", "x", "Accept", "*/*"), "Accept", "*/*")
 }
 
+func TestGRPC(t *testing.T) {
+	f := func(want bool, pairs ...string) {
+		t.Helper()
+		r := Request{Header: *header(pairs...)}
+		if r.GRPC() != want {
+			t.Errorf("%q: %t", pairs, !want)
+		}
+	}
+	f(true, "content-type", "application/grpc")
+	f(true, "Content-Type", "application/grpc+proto")
+	f(true, "Content-Type", "application/grpc;a=b")
+	f(false)
+	f(false, "Content-Type", "application/grpc-web")
+	f(false, "Content-Type", "application/json", "X-Content-Type", "application/grpc")
+	f(false, "Content-Type", "application/grpc", "Content-Type", "application/json")
+}
+
 func TestEveryReasonHasAStatus(t *testing.T) {
 	for _, r := range Reasons() {
 		if r.Status() < 400 || r.Status() > 599 {

@@ -29,6 +29,22 @@ func Framing(name string) bool {
 	return false
 }
 
+// GRPC reports whether the request is a gRPC call. gRPC-Web is none: it is HTTP to a proxy. Of several types none is
+// believed.
+func (r *Request) GRPC() bool {
+	kind, found := "", false
+	for _, f := range r.Header.Fields() {
+		if EqualFold(f.Name, "Content-Type") {
+			if found {
+				return false
+			}
+			kind, found = f.Value, true
+		}
+	}
+	rest, ok := strings.CutPrefix(kind, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
 // Ours reports whether a field is Ebbgate's own: read from trusted peers, never passed on.
 func Ours(name string) bool { return len(name) >= 8 && EqualFold(name[:8], "Ebbgate-") }
 

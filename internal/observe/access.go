@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -14,6 +15,7 @@ const (
 	maxPath      = 1024
 	maxDetail    = 512
 	maxAgent     = 256
+	maxSPIFFE    = 2048 // the most that an id has (SPIFFE-ID, section 2.3)
 	maxAttempts  = 16
 	maxReported  = 16
 )
@@ -31,11 +33,14 @@ func appendAccess(b []byte, x *exchange.Exchange) []byte {
 	b = appendAsked(b, &x.Request)
 	b = appendString(append(b, `,"protocol":`...), x.Request.Version.String(), maxShort)
 	b = appendNumber(b, `,"status":`, int64(status(x)))
+	if x.Request.GRPC() {
+		b = appendField(b, `,"grpc_status":`, grpcStatus(x), maxShort)
+	}
 	if r := x.Refusal; r != nil {
 		b = appendField(b, `,"reason":`, string(r.Reason), maxShort)
 		b = appendField(b, `,"policy":`, r.Policy, maxName)
 		b = appendField(b, `,"field":`, r.Field, maxName)
-		b = appendField(b, `,"detail":`, r.Log, maxDetail)
+		b = appendField(b, `,"detail":`, cmp.Or(r.Log, r.Detail), maxDetail)
 	}
 	if x.Mirrored {
 		b = append(b, `,"mirrored":true`...)
@@ -47,7 +52,7 @@ func appendAccess(b []byte, x *exchange.Exchange) []byte {
 	b = appendMillis(b, `,"first_byte_ms":`, x.FirstByte)
 	b = appendMillis(b, `,"duration_ms":`, x.Duration)
 	b = appendField(b, `,"aborted":`, x.Aborted, maxDetail)
-	b = appendField(b, `,"user_agent":`, userAgent(&x.Request.Header), maxAgent)
+	b = appendField(b, `,"user_agent":`, first(&x.Request.Header, "User-Agent"), maxAgent)
 	return append(b, '}', '\n')
 }
 
@@ -56,6 +61,7 @@ func appendClient(b []byte, c *exchange.Client) []byte {
 	b = appendField(b, `,"cluster":`, c.Cluster, maxName)
 	b = appendField(b, `,"namespace":`, c.Namespace, maxName)
 	b = appendField(b, `,"service_account":`, c.ServiceAccount, maxName)
+	b = appendField(b, `,"spiffe_id":`, c.SPIFFE, maxSPIFFE)
 	b = appendString(append(b, `,"source":`...), c.Source.String(), maxShort)
 	return append(b, '}')
 }
@@ -80,7 +86,7 @@ func appendReported(b []byte, reported []exchange.Refusal) []byte {
 		b = appendString(append(b, `{"reason":`...), string(r.Reason), maxShort)
 		b = appendField(b, `,"policy":`, r.Policy, maxName)
 		b = appendField(b, `,"field":`, r.Field, maxName)
-		b = appendField(b, `,"detail":`, r.Log, maxDetail)
+		b = appendField(b, `,"detail":`, cmp.Or(r.Log, r.Detail), maxDetail)
 		b = append(b, '}')
 	}
 	return appendOmitted(append(b, ']'), `,"reported_omitted":`, len(reported)-maxReported)
@@ -102,6 +108,9 @@ func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
 		}
 		b = strconv.AppendBool(append(b, `,"reused":`...), a.Reused)
 		b = appendNumber(b, `,"status":`, int64(a.Status))
+		if a.Status != 0 {
+			b = appendString(append(b, `,"protocol":`...), a.Version.String(), maxShort)
+		}
 		b = appendField(b, `,"class":`, a.Class, maxShort)
 		b = appendField(b, `,"reason":`, string(a.Reason), maxShort)
 		b = appendField(b, `,"detail":`, a.Detail, maxDetail)
@@ -129,10 +138,20 @@ func status(x *exchange.Exchange) int {
 	return x.Response.Status
 }
 
-// userAgent is the first such field: joining several, as Header.Get does, would allocate, and nothing is decided here.
-func userAgent(h *exchange.Header) string {
+// grpcStatus is what a gRPC call came to, as it was sent: in trailers, or in the head of an answer that has nothing else
+// and of our refusals. Trailers that came before a refusal are an earlier attempt's.
+func grpcStatus(x *exchange.Exchange) string {
+	const field = "Grpc-Status"
+	if x.Refusal != nil {
+		return first(&x.Response.Header, field)
+	}
+	return cmp.Or(first(&x.Response.Trailer, field), first(&x.Response.Header, field))
+}
+
+// first is the first field of the name: joining several, as Header.Get does, would allocate, and nothing is decided here.
+func first(h *exchange.Header, name string) string {
 	for _, f := range h.Fields() {
-		if exchange.EqualFold(f.Name, "User-Agent") {
+		if exchange.EqualFold(f.Name, name) {
 			return f.Value
 		}
 	}

@@ -29,7 +29,7 @@ func TestAccessLine(t *testing.T) {
 			`"gateway":"ai/egress","listener":"http","route":"HTTPRoute/ai/chat","rule":"0","backend":"Backend/ai/openai",` +
 			`"method":"POST","authority":"api.openai.com","path":"/v1/chat","protocol":"HTTP/2","status":200,` +
 			`"attempts":[{"backend":"Backend/ai/azure","address":"192.0.2.1:443","reused":false,"status":0,"reason":"connect_failed","detail":"connection refused","written":0,"duration_ms":1.500},` +
-			`{"backend":"Backend/ai/openai","address":"192.0.2.9:443","reused":true,"status":200,"written":812,"duration_ms":20.000,"credential":"CredentialInjector/ai/openai"}],` +
+			`{"backend":"Backend/ai/openai","address":"192.0.2.9:443","reused":true,"status":200,"protocol":"HTTP/2","written":812,"duration_ms":20.000,"credential":"CredentialInjector/ai/openai"}],` +
 			`"bytes_in":700,"bytes_out":12345,"first_byte_ms":30.000,"duration_ms":1234.567,"user_agent":"openai-python/1.0"}` + "\n"},
 		"refused": {refused(), `{"time":"2026-03-04T04:06:07.089Z","request_id":"01J9",` +
 			`"client":{"address":"10.0.0.7:4711","cluster":"edge","namespace":"payments","service_account":"invoice","source":"PodAddress"},` +
@@ -37,6 +37,13 @@ func TestAccessLine(t *testing.T) {
 			`"method":"POST","authority":"api.openai.com","path":"/v1/chat","protocol":"HTTP/2","status":403,` +
 			`"reason":"host_denied","policy":"GuardRailsPolicy/ai/base","field":"spec.hosts.deny","detail":"matched \"*.example.net\"",` +
 			`"reported":[{"reason":"client_not_allowed","policy":"EgressPolicy/ai/openai","field":"spec.clients","detail":"trial"}],` +
+			`"bytes_in":700,"bytes_out":12345,"first_byte_ms":30.000,"duration_ms":1234.567,"user_agent":"openai-python/1.0"}` + "\n"},
+		"called": {called(), `{"time":"2026-03-04T04:06:07.089Z","request_id":"01J9",` +
+			`"client":{"address":"10.0.0.7:4711","cluster":"edge","namespace":"payments","service_account":"invoice",` +
+			`"spiffe_id":"spiffe://td/ns/payments/sa/invoice","source":"SPIFFE"},` +
+			`"gateway":"ai/egress","listener":"http","route":"HTTPRoute/ai/chat","rule":"0","backend":"Backend/ai/openai",` +
+			`"method":"POST","authority":"api.openai.com","path":"/v1/chat","protocol":"HTTP/2","status":200,"grpc_status":"5",` +
+			`"attempts":[{"backend":"Backend/ai/openai","address":"192.0.2.9:443","reused":true,"status":200,"protocol":"HTTP/2","written":812,"duration_ms":20.000}],` +
 			`"bytes_in":700,"bytes_out":12345,"first_byte_ms":30.000,"duration_ms":1234.567,"user_agent":"openai-python/1.0"}` + "\n"},
 		"empty": {&exchange.Exchange{}, `{"time":"0001-01-01T00:00:00.000Z","client":{"address":"","source":"None"},"protocol":"HTTP/1.1",` +
 			`"status":0,"bytes_in":0,"bytes_out":0,"first_byte_ms":0.000,"duration_ms":0.000}` + "\n"},
@@ -49,6 +56,48 @@ func TestAccessLine(t *testing.T) {
 	if got := m["client"].(map[string]any)["address"]; got != "[fe80::1%eth0]:80" || m["aborted"] != "client left" {
 		t.Errorf("address %q, aborted %q", got, m["aborted"])
 	}
+}
+
+func TestDetail(t *testing.T) {
+	f := func(refusal exchange.Refusal, want any) {
+		t.Helper()
+		x := unrouted()
+		x.Refusal, x.Reported = &refusal, []exchange.Refusal{refusal}
+		m := decode(t, string(appendAccess(nil, x)))
+		if m["detail"] != want || m["reported"].([]any)[0].(map[string]any)["detail"] != want {
+			t.Errorf("%+v: got %v", refusal, m)
+		}
+	}
+	f(exchange.Refusal{Detail: "for the client"}, "for the client")
+	f(exchange.Refusal{Detail: "for the client", Log: "for the log"}, "for the log")
+	f(exchange.Refusal{Log: "for the log"}, "for the log")
+	f(exchange.Refusal{}, nil)
+}
+
+func TestGRPCStatus(t *testing.T) {
+	f := func(name string, change func(*exchange.Exchange), want any) {
+		t.Helper()
+		x := called()
+		change(x)
+		if got := decode(t, string(appendAccess(nil, x)))["grpc_status"]; got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	f("trailers", func(*exchange.Exchange) {}, "5")
+	f("trailers after a head that lies", func(x *exchange.Exchange) { x.Response.Header.Add("grpc-status", "0") }, "5")
+	f("trailers only", func(x *exchange.Exchange) {
+		x.Response.Trailer.Reset()
+		x.Response.Header.Add("grpc-status", "12")
+	}, "12")
+	f("refused, after the trailers of an earlier attempt", func(x *exchange.Exchange) {
+		x.Refusal = exchange.Refuse(exchange.UpstreamReset, "")
+		x.Response.Header.Add("Grpc-Status", "14")
+	}, "14")
+	f("broken off", func(x *exchange.Exchange) { x.Response.Trailer.Reset() }, nil)
+	f("no gRPC", func(x *exchange.Exchange) { x.Request.Header.Set("Content-Type", "application/json") }, nil)
+	f("gRPC-Web", func(x *exchange.Exchange) { x.Request.Header.Set("Content-Type", "application/grpc-web") }, nil)
+	f("hostile", func(x *exchange.Exchange) { x.Response.Trailer.Set("grpc-status", "\"\n"+strings.Repeat("0", 5000)) },
+		"\"\n"+strings.Repeat("0", maxShort-2)+"…")
 }
 
 func TestAccessLineIsBounded(t *testing.T) {
@@ -146,7 +195,7 @@ func FuzzAccessLine(f *testing.F) {
 		x := &exchange.Exchange{
 			ID: agent, Start: time.Unix(n%253402300799, d%1e9), Gateway: detail, Listener: method, Route: path, Rule: agent, Backend: authority,
 			Client: exchange.Client{
-				Address: address, Cluster: agent, Namespace: detail, ServiceAccount: path,
+				Address: address, Cluster: agent, Namespace: detail, ServiceAccount: path, SPIFFE: agent,
 			},
 			Request:  exchange.Request{Method: method, Authority: authority, Path: path},
 			Response: exchange.Response{Status: int(int32(n))},
@@ -158,6 +207,8 @@ func FuzzAccessLine(f *testing.F) {
 			BytesIn: n, BytesOut: d, FirstByte: time.Duration(d), Duration: time.Duration(n), Aborted: detail,
 		}
 		x.Request.Header.Add("User-Agent", agent)
+		x.Request.Header.Add("Content-Type", "application/grpc")
+		x.Response.Header.Add("Grpc-Status", detail)
 		line := appendAccess(nil, x)
 		one(t, line)
 		var m struct {
@@ -228,6 +279,8 @@ func TestAuditLines(t *testing.T) {
 	f("engine denied", func(x *exchange.Exchange) {
 		x.Attempts, x.Backend, x.Response.Status, x.Refusal = nil, "", 0, exchange.Refuse(exchange.CrossOriginDenied, "")
 	}, `{"event":"denied",`+who+`"reason":"cross_origin_denied","status":403,`+what+`}`)
+	f("a client with a SPIFFE id", func(x *exchange.Exchange) { x.Client.SPIFFE = "spiffe://td/a" },
+		strings.Replace(used, `"source"`, `"spiffe_id":"spiffe://td/a","source"`, 1))
 	f("engine failed", func(x *exchange.Exchange) {
 		x.Attempts, x.Refusal = nil, exchange.Refuse(exchange.UpstreamTimeout, "")
 	})

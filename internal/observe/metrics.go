@@ -18,7 +18,7 @@ type metrics struct {
 	mirrored, unmirrored, dropped prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer, maxSeries int, version string, connections func() int64) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, maxSeries int, c Config) (*metrics, error) {
 	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ebbgate_reloads_total", Help: "Reloads of configuration, by whether they are in force.",
 	}, []string{"result"})
@@ -37,22 +37,40 @@ func newMetrics(r prometheus.Registerer, maxSeries int, version string, connecti
 			Name: "ebbgate_plan_rules", Help: "Rules of the plan that is served.",
 		}),
 	}
-	build.WithLabelValues(labelValue(version)).Set(1)
+	build.WithLabelValues(labelValue(c.Version)).Set(1)
 	all := []prometheus.Collector{
 		m.traffic, m.rules, reloads, build, mirrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
-	if connections != nil {
+	if c.Connections != nil {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ebbgate_connections_downstream_active", Help: "Open connections of clients.",
-		}, func() float64 { return float64(connections()) }))
+		}, func() float64 { return float64(c.Connections()) }))
 	}
-	for _, c := range all {
-		if err := r.Register(c); err != nil {
+	if c.Handshakes != nil {
+		all = append(all, &handshakes{c.Handshakes, prometheus.NewDesc("ebbgate_handshakes_refused_total",
+			"TLS handshakes of clients that failed, by the address that is listened on.", []string{"socket", "reason"}, nil)})
+	}
+	for _, collector := range all {
+		if err := r.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metric: %w", err)
 		}
 	}
 	return m, nil
+}
+
+// handshakes are the refused handshakes with clients, as Prometheus sees them.
+type handshakes struct {
+	counts func(yield func(socket, reason string, n int64))
+	desc   *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (h *handshakes) Describe(to chan<- *prometheus.Desc) { to <- h.desc }
+
+// Collect implements prometheus.Collector.
+func (h *handshakes) Collect(to chan<- prometheus.Metric) {
+	h.counts(func(socket, reason string, n int64) { send(to, h.desc, float64(n), []string{socket, reason}) })
 }
 
 func droppedCounter(s *stream) prometheus.Collector {

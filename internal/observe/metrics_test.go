@@ -45,7 +45,10 @@ func counted(t testing.TB, o *Observer, name string) int {
 }
 
 func TestMetrics(t *testing.T) {
-	o := newObserver(t, Config{Access: io.Discard, Version: "v0.1.0", Connections: func() int64 { return 7 }})
+	o := newObserver(t, Config{Access: io.Discard, Version: "v0.1.0", Connections: func() int64 { return 7 }, Handshakes: func(yield func(string, string, int64)) {
+		yield("0.0.0.0:8443", "no_listener", 3)
+		yield("0.0.0.0:8443", "timeout", 0)
+	}})
 	o.End(answered())
 	o.End(answered())
 	o.End(refused())
@@ -68,6 +71,8 @@ func TestMetrics(t *testing.T) {
 		`ebbgate_request_first_byte_seconds_count{backend="Backend/ai/openai",` + client + rest + end + "2",
 		`ebbgate_reloads_total{result="applied"} 1`,
 		`ebbgate_reloads_total{result="rejected"} 1`,
+		`ebbgate_handshakes_refused_total{reason="no_listener",socket="0.0.0.0:8443"} 3`,
+		`ebbgate_handshakes_refused_total{reason="timeout",socket="0.0.0.0:8443"} 0`,
 		`ebbgate_plan_rules 12`,
 		`ebbgate_connections_downstream_active 7`,
 		`ebbgate_build_info{version="v0.1.0"} 1`,

@@ -9,11 +9,12 @@
 // # Access log
 //
 // One JSON object a line and an exchange: time (RFC 3339 with milliseconds, UTC, of the request's start), request_id,
-// client {address, cluster, namespace, service_account, source}, gateway, listener, route, rule, backend, method,
-// authority, path, protocol, status, reason, policy, field, detail, reported [{reason, policy, field, detail}],
-// attempts [{backend, address, reused, status, reason, detail, written, duration_ms, credential}], bytes_in, bytes_out,
-// first_byte_ms, duration_ms, aborted, user_agent. Of text and lists what is empty is left out; numbers always stand.
-// The path comes without its query, because queries hold keys; of the headers User-Agent alone is logged.
+// client {address, cluster, namespace, service_account, spiffe_id, source}, gateway, listener, route, rule, backend,
+// method, authority, path, protocol, status, grpc_status, reason, policy, field, detail, mirrored, reported [{reason,
+// policy, field, detail}], attempts [{backend, address, reused, status, protocol, class, reason, detail, written,
+// duration_ms, credential}], bytes_in, bytes_out, first_byte_ms, duration_ms, aborted, user_agent. Of text and lists
+// what is empty is left out; numbers always stand. The path comes without its query, because queries hold keys; of the
+// headers User-Agent, and Grpc-Status of what answers a gRPC call, alone are logged.
 //
 // # Audit log
 //
@@ -69,6 +70,8 @@ type Config struct {
 
 	MaxSeries   int          // bound of label sets in metrics; 0: 2,000; at least 3
 	Connections func() int64 // open downstream connections, for the gauge; nil: no gauge
+	// Handshakes gives the counts of refused handshakes with clients, each pair of labels once; nil: no counter.
+	Handshakes func(yield func(socket, reason string, n int64))
 
 	AccessBuffer  int           // bytes of lines that may wait for a slow writer, which holds an eighth more; 0: 4 MiB
 	AuditBuffer   int           // the same for the audit log; 0: 4 MiB
@@ -100,7 +103,7 @@ func New(c Config) (*Observer, error) {
 	}
 	o := &Observer{registry: prometheus.NewRegistry()}
 	var err error
-	if o.metrics, err = newMetrics(o.registry, orDefault(c.MaxSeries, defaultMaxSeries), c.Version, c.Connections); err != nil {
+	if o.metrics, err = newMetrics(o.registry, orDefault(c.MaxSeries, defaultMaxSeries), c); err != nil {
 		return nil, fmt.Errorf("make observer: %w", err)
 	}
 	o.audit = newStream(streamConfig{

@@ -73,7 +73,7 @@ func answered() *exchange.Exchange {
 		Attempts: []exchange.Attempt{
 			{Backend: "Backend/ai/azure", Address: netip.MustParseAddrPort("192.0.2.1:443"), Reason: exchange.ConnectFailed, Detail: "connection refused", Duration: 1500 * time.Microsecond},
 			{
-				Backend: "Backend/ai/openai", Address: netip.MustParseAddrPort("192.0.2.9:443"), Reused: true, Status: 200, Written: 812,
+				Backend: "Backend/ai/openai", Address: netip.MustParseAddrPort("192.0.2.9:443"), Reused: true, Status: 200, Version: exchange.HTTP2, Written: 812,
 				Duration: 20 * time.Millisecond, Credential: "CredentialInjector/ai/openai", Path: "/v1/chat?key=hunter2",
 			},
 		},
@@ -104,6 +104,24 @@ func refused() *exchange.Exchange {
 		Reason: exchange.HostDenied, Policy: "GuardRailsPolicy/ai/base", Field: "spec.hosts.deny", Detail: "for the client", Log: `matched "*.example.net"`,
 	}
 	x.Reported = []exchange.Refusal{{Reason: exchange.ClientNotAllowed, Policy: "EgressPolicy/ai/openai", Field: "spec.clients", Log: "trial"}}
+	return x
+}
+
+// called is a gRPC call of a client with a SPIFFE id, whose backend said no in its trailers.
+func called() *exchange.Exchange {
+	x := served()
+	x.Client.SPIFFE, x.Client.Source = "spiffe://td/ns/payments/sa/invoice", exchange.SourceSPIFFE
+	x.Request.Header.Add("content-type", "application/grpc+proto")
+	x.Response.Header.Add("content-type", "application/grpc")
+	x.Response.Trailer.Add("grpc-status", "5")
+	return x
+}
+
+// unrouted is an exchange that no policy refused.
+func unrouted() *exchange.Exchange {
+	x := served()
+	x.Response.Status, x.Attempts, x.Backend, x.Route, x.Rule = 404, nil, "", "", ""
+	x.Refusal = exchange.Refuse(exchange.RouteNotFound, "no route takes this")
 	return x
 }
 
@@ -196,7 +214,7 @@ func TestEndAllocatesNothing(t *testing.T) {
 		t.Skip("under the race detector sync.Pool drops what it is given, at random")
 	}
 	o := newObserver(t, Config{Access: io.Discard, MaxSeries: 8})
-	for name, x := range map[string]*exchange.Exchange{"answered": answered(), "refused": refused()} {
+	for name, x := range map[string]*exchange.Exchange{"answered": answered(), "refused": refused(), "called": called(), "unrouted": unrouted()} {
 		allocates(t, name, func() { o.End(x) })
 	}
 	// The same once the label sets have run out.

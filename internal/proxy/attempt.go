@@ -171,7 +171,7 @@ func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt
 		return refusal
 	}
 	j.call.Account()
-	a.Status = j.x.Response.Status
+	a.Status, a.Version = j.x.Response.Status, j.x.Response.Version
 	if refusal := c.chain.Response(ctx, j.x, &j.judged, a); refusal != nil {
 		j.outcome.final = true
 		j.rejected(refusal)

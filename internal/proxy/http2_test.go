@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/testkit"
 )
@@ -152,19 +153,22 @@ func TestVersionIsMirrored(t *testing.T) {
 	r.update()
 	old := &http.Client{Transport: &http.Transport{}}
 	defer old.CloseIdleConnections()
-	f := func(client *http.Client, want string) {
+	f := func(client *http.Client, want string, version exchange.Version) {
 		t.Helper()
 		res, err := client.Post("http://"+r.listen+"/0", "text/plain", strings.NewReader("hello")) //nolint:noctx // short
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer res.Body.Close()
+		if e := r.seen.last(t); e.version != version {
+			t.Errorf("seen over %s, want %s", e.version, version)
+		}
 		if got := res.Header.Get("X-Proto"); got != want || res.StatusCode != 200 {
 			t.Errorf("%d over %q, want %q", res.StatusCode, got, want)
 		}
 	}
-	f(h2Client(t), "HTTP/2.0")
-	f(old, "HTTP/1.1")
+	f(h2Client(t), "HTTP/2.0", exchange.HTTP2)
+	f(old, "HTTP/1.1", exchange.HTTP11)
 }
 
 // An answer that breaks off is never taken for a whole one, and a stream is drained like an exchange.

@@ -118,6 +118,9 @@ func (s *Server) Addresses() map[string]net.Addr { return s.sockets.Addresses() 
 // Active is the number of client connections.
 func (s *Server) Active() int64 { return s.sockets.Active() }
 
+// Refused tells how many handshakes each socket has refused, by why (accept.Set.Refused).
+func (s *Server) Refused(yield func(socket, reason string, n int64)) { s.sockets.Refused(yield) }
+
 // Shutdown stops accepting, lets exchanges finish until ctx ends, and closes everything.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.sockets.Drain(ctx)

@@ -36,6 +36,7 @@ type ended struct {
 	aborted  string
 	in, out  int64
 	path     string
+	version  exchange.Version // of the last attempt's answer
 }
 
 // recorder is an Observer that keeps what it saw.
@@ -58,7 +59,7 @@ func (r *recorder) End(x *exchange.Exchange) {
 		e.reason, e.policy = x.Refusal.Reason, x.Refusal.Policy
 	}
 	for _, a := range x.Attempts {
-		e.attempts = append(e.attempts, a.Reason)
+		e.attempts, e.version = append(e.attempts, a.Reason), a.Version
 	}
 	r.mu.Lock()
 	r.seen = append(r.seen, e)

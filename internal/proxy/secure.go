@@ -148,8 +148,6 @@ type chosen struct {
 	err    error
 }
 
-var errNoListener = errors.New("no listener takes the server name")
-
 // maxName bounds a server name (RFC 1035, section 2.3.4).
 const maxName = 253
 
@@ -157,7 +155,7 @@ const maxName = 253
 func (b byHostname) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	found := b.find(hello.ServerName)
 	if found == nil {
-		return nil, errNoListener
+		return nil, accept.ErrNoListener
 	}
 	return found.config, found.err
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/testkit"
@@ -29,6 +31,20 @@ func (n namer) End(x *exchange.Exchange) {
 }
 func (namer) AuditBody(*exchange.Exchange, []byte, func([]byte) []byte) {}
 
+// lines passes on what is logged, as long as there is room.
+type lines chan string
+
+func (lines) Enabled(context.Context, slog.Level) bool { return true }
+func (l lines) Handle(_ context.Context, r slog.Record) error {
+	select {
+	case l <- r.Message:
+	default:
+	}
+	return nil
+}
+func (l lines) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l lines) WithGroup(string) slog.Handler      { return l }
+
 // gate is a server with HTTPS listeners, and a CA that certifies them. Its only rule redirects.
 type gate struct {
 	t      *testing.T
@@ -37,13 +53,15 @@ type gate struct {
 	plan   *plan.Plan
 	port   int
 	seen   namer
+	logged lines
 	last   string // the local address of a test's last connection
 }
 
 func newGate(t *testing.T, listeners ...*plan.Listener) *gate {
 	t.Helper()
 	seen := make(namer, 100)
-	s, err := New(Config{Observer: seen, Logger: slog.New(slog.DiscardHandler)})
+	logged := make(lines, 100)
+	s, err := New(Config{Observer: seen, Logger: slog.New(logged)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +72,7 @@ func newGate(t *testing.T, listeners ...*plan.Listener) *gate {
 			t.Error(err)
 		}
 	})
-	g := &gate{t: t, server: s, own: testkit.CA(t, "listeners"), port: freePort(t), seen: seen}
+	g := &gate{t: t, server: s, own: testkit.CA(t, "listeners"), port: freePort(t), seen: seen, logged: logged}
 	rule := &plan.Rule{
 		Name: "HTTPRoute/t/r#0", Route: "HTTPRoute/t/r", Matches: []plan.Match{{Path: plan.ValueMatch{Type: plan.PathPrefix, Value: "/"}}},
 		Filters: []plan.Filter{{Redirect: &plan.Redirect{Hostname: "elsewhere.test", Status: 302}}},
@@ -196,6 +214,16 @@ func TestClientCertificates(t *testing.T) {
 	for _, name := range []string{"void.test", "lost.test", "nobody.test", strings.Repeat("a.", 200) + "lax.test"} {
 		f(name, false)
 		f(name, false, good)
+	}
+	for range 12 { // as many as were not served
+		for <-g.logged != "handshake with client" {
+		}
+	}
+	got := map[string]int64{}
+	g.server.Refused(func(_, reason string, n int64) { got[reason] += n })
+	want := map[string]int64{"client_certificate": 4, "no_listener": 4, "other": 4, "protocol": 0, "timeout": 0}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

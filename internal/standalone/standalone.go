@@ -109,6 +109,7 @@ func (g *gateway) open() error {
 	g.observer, err = observe.New(observe.Config{
 		Access: g.config.Access, Audit: g.config.Audit, Logger: g.config.Logger, Version: g.config.Version,
 		Connections: func() int64 { return g.proxy.Active() },
+		Handshakes:  func(yield func(socket, reason string, n int64)) { g.proxy.Refused(yield) },
 	})
 	if err != nil {
 		return err

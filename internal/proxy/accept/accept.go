@@ -68,17 +68,19 @@ type Set struct {
 	draining atomic.Bool
 	active   atomic.Int64
 	h2       *h2
+	patience time.Duration // with a handshake
 }
 
 type socket struct {
 	address  string
 	listener net.Listener
 	count    atomic.Int64
+	refused  [failures]atomic.Int64 // handshakes
 }
 
 // New makes an empty set. Drain ends it.
 func New(c Config) *Set {
-	s := &Set{config: c, sockets: map[string]*socket{}}
+	s := &Set{config: c, sockets: map[string]*socket{}, patience: handshakeTimeout}
 	s.h2 = newH2(s)
 	return s
 }
@@ -223,7 +225,7 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 		}
 	}()
 	defer c.survive()
-	if config != nil && !c.handshake(config) {
+	if config != nil && !c.handshake(so, config) {
 		return
 	}
 	if other = c.h2 || c.serve(); other {

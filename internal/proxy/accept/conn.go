@@ -89,11 +89,12 @@ func (c *Conn) ResumeReading() bool {
 	return c.ctx.Err() == nil // else it was the sweep that ended the read
 }
 
-func (c *Conn) handshake(secured *TLS) bool {
+func (c *Conn) handshake(so *socket, secured *TLS) bool {
 	t := tls.Server(c.wire, secured.Config)
-	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.set.patience)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
+		so.refuse(err, t.ConnectionState().Version != 0)
 		c.set.config.Logger.Debug("handshake with client", "client", c.X.Client.Address.String(), "error", err)
 		return false
 	}
