@@ -26,20 +26,13 @@ const (
 // end. It reports false where that cannot be: a reset, which is all that is left, reads as INTERNAL.
 func (j *journey) endGRPC(refusal *exchange.Refusal) bool {
 	x := j.x
-	if x.Request.Version != exchange.HTTP2 || !isGRPC(&x.Request) || x.Response.Length >= 0 {
+	if x.Request.Version != exchange.HTTP2 || !x.Request.GRPC() || x.Response.Length >= 0 {
 		return false
 	}
 	var trailer exchange.Header
 	trailer.Add("Grpc-Status", strconv.Itoa(grpcCode(refusal)))
 	trailer.Add("Grpc-Message", grpcMessage(refusal.Detail))
 	return j.conn.End(&trailer) == nil
-}
-
-// isGRPC reports whether the client speaks gRPC. gRPC-Web is left alone: it is HTTP to a proxy.
-func isGRPC(r *exchange.Request) bool {
-	kind := r.Header.Get("Content-Type")
-	rest, ok := strings.CutPrefix(kind, "application/grpc")
-	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 
 // grpcCode is the status code of a refusal, as gRPC's HTTP mapping has it for most. UNIMPLEMENTED is for what no rule
@@ -88,7 +81,7 @@ var grpcUnits = map[byte]time.Duration{
 // one: the far side then says so.
 func grpcTimeout(r *exchange.Request) time.Duration {
 	value := r.Header.Get("Grpc-Timeout")
-	if len(value) < 2 || len(value) > 9 || !isGRPC(r) {
+	if len(value) < 2 || len(value) > 9 || !r.GRPC() {
 		return 0
 	}
 	unit, known := grpcUnits[value[len(value)-1]]

@@ -74,7 +74,7 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 
 // render writes the body and its type. gRPC clients get their status code in the head (gRPC over HTTP/2: Trailers-Only).
 func (j *journey) render(res *exchange.Response, refusal *exchange.Refusal) []byte {
-	if isGRPC(&j.x.Request) {
+	if j.x.Request.GRPC() {
 		res.Status, res.Phrase = http.StatusOK, "OK"
 		res.Header.Set("Content-Type", "application/grpc")
 		res.Header.Set("Grpc-Status", strconv.Itoa(grpcCode(refusal)))
