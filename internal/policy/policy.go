@@ -82,6 +82,10 @@ type References interface {
 	KeyPair(field, namespace, name string) string
 	// Invalid reports a value that the schema lets through and the kind cannot use.
 	Invalid(field, message, mend string)
+	// Warn reports a value that is used as written and hardly does what was meant.
+	Warn(field, message, mend string)
+	// Standalone reports that there is no Kubernetes.
+	Standalone() bool
 }
 
 // Env is what stages are built from besides their config.

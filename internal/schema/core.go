@@ -53,7 +53,10 @@ func (k coreKind) check(_ context.Context, obj *unstructured.Unstructured) []Iss
 	into := k.empty()
 	strict, err := kjson.UnmarshalStrict(data, into)
 	if err != nil {
-		return []Issue{undecodable(err)}
+		if issue := undecodable(err); !strings.HasPrefix(issue.Field, "metadata.") { // told already, by checkMetadata
+			issues = append(issues, issue)
+		}
+		return issues
 	}
 	for _, err := range strict {
 		if issue := unknownIn(into, err); !strings.HasPrefix(issue.Field, "metadata.") { // told already, by checkMetadata

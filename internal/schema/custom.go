@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -81,7 +82,7 @@ func (k *customKind) check(ctx context.Context, obj *unstructured.Unstructured) 
 	delete(obj.Object, "status")
 
 	paths := c.prune(obj)
-	issues := c.unknown(paths)
+	issues := c.unknown(obj.GetKind(), paths)
 	slips := slips(paths, c.schema)
 	defaulting.PruneNonNullableNullsWithoutDefaults(obj.Object, c.schema)
 	defaulting.Default(obj.Object, c.schema)
@@ -90,7 +91,9 @@ func (k *customKind) check(ctx context.Context, obj *unstructured.Unstructured) 
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, c.schema, obj.Object)...)
 	for _, err := range errs {
 		if !slices.ContainsFunc(slips, func(m misspelt) bool { return m.misses(err) }) {
-			issues = append(issues, fromSchema(err, c.schema))
+			issue := fromSchema(err, c.schema)
+			issue.Mend = cmp.Or(placed(err, obj.Object), issue.Mend)
+			issues = append(issues, issue)
 		}
 	}
 	if slices.ContainsFunc(errs, blocksRules) {
@@ -110,14 +113,14 @@ func (c *compiled) prune(obj *unstructured.Unstructured) []string {
 }
 
 // unknown says what is wrong with fields that the schema does not have.
-func (c *compiled) unknown(paths []string) []Issue {
+func (c *compiled) unknown(kind string, paths []string) []Issue {
 	var issues []Issue
 	for _, path := range paths {
 		above, name := parent(path)
 		issues = append(issues, Issue{
 			Field:   path,
 			Problem: unknownField,
-			Mend:    choose(name, fieldNames(lookup(c.schema, above)), "fields here"),
+			Mend:    cmp.Or(elsewhere(kind, path), choose(name, fieldNames(lookup(c.schema, above)), "fields here")),
 		})
 	}
 	return issues

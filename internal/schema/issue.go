@@ -75,7 +75,10 @@ func fromSchema(err *field.Error, root *structural.Structural) Issue {
 			issue.Problem = fmt.Sprintf("must be %s, is %s", m[1], m[2])
 		}
 		issue.Mend = want(node)
-		if m != nil {
+		if node != nil && (node.Type == "array" || node.Type == "object") {
+			issue.Mend = "write " + shape(node)
+		}
+		if m != nil && !isDuration(node) {
 			issue.Mend = cmp.Or(quote(m[1], m[2]), issue.Mend)
 		}
 	case field.ErrorTypeTooLong, field.ErrorTypeTooMany:

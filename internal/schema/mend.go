@@ -3,17 +3,26 @@ package schema
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
+
+const durationPattern = `^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+
+// isDuration tells a field whose value needs a unit: a number there would be no better for quotes.
+func isDuration(node *structural.Structural) bool {
+	return node != nil && node.ValueValidation != nil && node.ValueValidation.Pattern == durationPattern
+}
 
 // patterns says in words what the patterns of the Gateway API, whose schemas we carry without descriptions, and the
 // most common ones of ours ask for.
 var patterns = map[string]string{
-	`^([0-9]{1,5}(h|m|s|ms)){1,4}$`:                                                                                                       "a duration such as 500ms, 5s or 1m30s",
-	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`:                                                                                                     "lower-case letters, digits and hyphens, such as my-name",
-	`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`:                                                                                                   "a header name such as X-Model",
+	durationPattern:                     "a duration such as 500ms, 5s or 1m30s",
+	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`:   "lower-case letters, digits and hyphens, such as my-name",
+	`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`: "a header name such as X-Model",
 	`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:                                                                   "a host name in lower case such as api.example.com",
 	`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`:                                                            "a host name in lower case such as api.example.com or *.example.com",
 	`^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`:                                                  "a host name in lower case such as api.example.com or *.example.com",
@@ -31,6 +40,9 @@ var patterns = map[string]string{
 	`^[!-~]+([\t ]?[!-~]+)*$`:                                "visible ASCII characters with single spaces between them",
 	`^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$`: "a path such as /v1/models",
 	`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`:          "letters, digits, - _ and .",
+	`^[A-Za-z0-9][A-Za-z0-9._-]*$`:                           "letters, digits, dots, dashes and underscores, a letter or a digit first, such as edge-1",
+	`^spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)+$`:             "a SPIFFE id with a path, such as spiffe://cluster.local/ns/ai/sa/batch",
+	`^[a-z0-9._-]+$`:                                         "a trust domain in lower case, such as cluster.local",
 	`^(/\*?([^/*?#\s]+\*?)*)*(/\*\*)?$`:                      "a path such as /v1/models, /v1/*/events or /v1/chat/**",
 }
 
@@ -48,8 +60,8 @@ func want(node *structural.Structural) string {
 			return "write " + form
 		}
 	}
-	if node.Description != "" {
-		return sentences(node.Description)
+	if text := sentences(node.Description); text != "" {
+		return text
 	}
 	if rules != nil && rules.Pattern != "" {
 		if len(rules.Pattern) > longest {
@@ -60,10 +72,15 @@ func want(node *structural.Structural) string {
 	return "write " + shape(node)
 }
 
+// unbuilt are choices of the standard that this version refuses: no mend proposes them.
+var unbuilt = []string{string(gwapiv1.HTTPRouteFilterExtensionRef), string(gwapiv1.HTTPRouteFilterExternalAuth)}
+
 func choices(enum []structural.JSON) string {
-	words := make([]string, len(enum))
-	for i, value := range enum {
-		words[i] = fmt.Sprint(value.Object)
+	var words []string
+	for _, value := range enum {
+		if word := fmt.Sprint(value.Object); !slices.Contains(unbuilt, word) {
+			words = append(words, word)
+		}
 	}
 	if len(words) == 1 {
 		return words[0]
@@ -77,7 +94,7 @@ func shape(node *structural.Structural) string {
 	case node.XIntOrString:
 		return "a number or a string"
 	case node.Type == "integer" && node.ValueValidation != nil && node.ValueValidation.Minimum != nil && node.ValueValidation.Maximum != nil:
-		return fmt.Sprintf("a whole number from %g to %g", *node.ValueValidation.Minimum, *node.ValueValidation.Maximum)
+		return fmt.Sprintf("a whole number from %.f to %.f", *node.ValueValidation.Minimum, *node.ValueValidation.Maximum)
 	case node.Type == "integer":
 		return "a whole number"
 	case node.Type == "boolean":
@@ -94,7 +111,7 @@ func shape(node *structural.Structural) string {
 
 // sentences returns the first sentences of a description, about 200 bytes of them.
 func sentences(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = told(strings.Join(strings.Fields(text), " "))
 	end := 0
 	for end < len(text) {
 		next := strings.Index(text[end:], ". ")
@@ -110,6 +127,26 @@ func sentences(text string) string {
 		}
 	}
 	return strings.TrimSpace(text[:end])
+}
+
+// told is a description without what becomes of wrong values, which is what the reader has just seen.
+func told(text string) string {
+	var kept []string
+	for sentence := range strings.SplitSeq(strings.TrimSuffix(text, "."), ". ") {
+		var parts []string
+		for part := range strings.SplitSeq(sentence, "; ") {
+			if part != "" && part != "Required" && !strings.Contains(part, "at admission") {
+				parts = append(parts, part)
+			}
+		}
+		if len(parts) > 0 {
+			kept = append(kept, strings.Join(parts, "; "))
+		}
+	}
+	if len(kept) == 0 {
+		return ""
+	}
+	return strings.Join(kept, ". ") + "."
 }
 
 const longest = 60 // bytes of a pattern that a reader can be asked to make sense of

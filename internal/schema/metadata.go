@@ -35,7 +35,7 @@ var (
 func (k *kind) checkMetadata(obj *unstructured.Unstructured) []Issue {
 	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(obj.Object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
-		return []Issue{{Field: "metadata", Problem: "a field is of the wrong type", Mend: "write strings; labels and annotations are maps of strings"}}
+		return mistyped(obj)
 	}
 	if !found || meta.Name == "" {
 		return []Issue{{Field: "metadata.name", Problem: "is required", Mend: k.validName.form}}
@@ -73,4 +73,47 @@ func (k *kind) judge(meta *metav1.ObjectMeta) []Issue {
 // metadataNames lists the fields of metadata that a user writes.
 func metadataNames() []string {
 	return []string{"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
+}
+
+// mistyped finds the fields of metadata that the decoder does not take.
+func mistyped(obj *unstructured.Unstructured) []Issue {
+	meta, _ := obj.Object["metadata"].(map[string]any)
+	var issues []Issue
+	for _, name := range []string{"name", "namespace"} {
+		if value, written := meta[name]; written {
+			issues = append(issues, noText("metadata."+name, value)...)
+		}
+	}
+	for _, name := range []string{"labels", "annotations"} {
+		members, isMap := meta[name].(map[string]any)
+		if !isMap && meta[name] != nil {
+			issues = append(issues, Issue{Field: "metadata." + name, Problem: "must be an object", Mend: "write keys with text as their values"})
+		}
+		for key, value := range members {
+			found := noText("metadata."+name+"["+key+"]", value)
+			for i := range found {
+				if obj.GroupVersionKind().GroupKind() == secretKind { // a key there may be a value gone astray
+					found[i].Spot, found[i].Field = found[i].Field, "metadata."+name
+				}
+			}
+			issues = append(issues, found...)
+		}
+	}
+	if len(issues) == 0 {
+		issues = []Issue{{Field: "metadata", Problem: "a field is of the wrong type", Mend: "write strings; labels and annotations are maps of strings"}}
+	}
+	return issues
+}
+
+// noText says of a value that it is no text. YAML 1.1 has more words for true and false than a reader expects.
+func noText(field string, value any) []Issue {
+	switch value.(type) {
+	case string:
+		return nil
+	case bool:
+		return []Issue{{Field: field, Problem: "must be string, is boolean: YAML reads y, n, yes, no, on and off so", Mend: "put it in quotes"}}
+	case int64, float64:
+		return []Issue{{Field: field, Problem: "must be string, is number", Mend: "put it in quotes"}}
+	}
+	return []Issue{{Field: field, Problem: "must be string", Mend: "write text"}}
 }

@@ -107,3 +107,11 @@ func (refs *references) blocking(partial bool) []problem.Problem {
 func (refs *references) Invalid(field, message, mend string) {
 	refs.problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, message, mend)
 }
+
+// Warn notes a value that hardly does what was meant.
+func (refs *references) Warn(field, message, mend string) {
+	refs.problems.Warn("", string(gwapiv1.PolicyReasonInvalid), field, message, mend)
+}
+
+// Standalone reports that there is no Kubernetes.
+func (refs *references) Standalone() bool { return !refs.in.Kubernetes }

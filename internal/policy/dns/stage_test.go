@@ -18,10 +18,16 @@ import (
 
 type refs struct {
 	policy.References
-	invalid []string
+	kubernetes bool
+	invalid    []string
+	warned     []string
 }
 
 func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
+func (r *refs) Warn(field, message, mend string) {
+	r.warned = append(r.warned, field+": "+message+" ("+mend+")")
+}
+func (r *refs) Standalone() bool { return !r.kubernetes }
 
 func list(words string) ranges.List {
 	var l ranges.List
@@ -204,4 +210,25 @@ func TestTranslate(t *testing.T) {
 	if diff := cmp.Diff(new(Config), translate(r, &v1alpha1.DNSPolicy{})); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestClosedHosts(t *testing.T) {
+	f := func(kubernetes bool, allow []v1alpha1.CIDR, address v1alpha1.IPAddress, want ...string) {
+		t.Helper()
+		r := &refs{kubernetes: kubernetes}
+		translate(r, &v1alpha1.DNSPolicy{Spec: v1alpha1.DNSPolicySpec{
+			Hosts:     []v1alpha1.HostAddresses{{Hostname: "a.test", Addresses: []v1alpha1.IPAddress{"1.1.1.1", address}}},
+			Addresses: &v1alpha1.AddressRules{AllowPrivate: allow},
+		}})
+		if diff := cmp.Diff(want, r.warned); diff != "" {
+			t.Errorf("%s: %s", address, diff)
+		}
+	}
+	const rest = " address is refused (address_denied) unless a DNSPolicy opens it (add it to spec.addresses.allowPrivate, such as "
+	f(false, nil, "127.0.0.1", "spec.hosts[0].addresses[1]: a loopback"+rest+"127.0.0.1/32)")
+	f(false, []v1alpha1.CIDR{"10.9.0.0/16"}, "10.8.0.1", "spec.hosts[0].addresses[1]: a private"+rest+"10.8.0.1/32)")
+	f(false, []v1alpha1.CIDR{}, "fd00::1", "spec.hosts[0].addresses[1]: a private"+rest+"fd00::1/128)")
+	f(false, []v1alpha1.CIDR{"10.8.0.0/16"}, "10.8.0.1")
+	f(false, nil, "9.9.9.9")
+	f(true, nil, "10.8.0.1")
 }

@@ -31,6 +31,7 @@ func translate(refs policy.References, object policy.Object) any {
 		c.AllowPrivate = ranges.Translate(refs, "spec.addresses.allowPrivate", a.AllowPrivate)
 		c.Deny = ranges.Translate(refs, "spec.addresses.deny", a.Deny)
 	}
+	closed(refs, c, spec.Hosts)
 	return c
 }
 
@@ -79,4 +80,22 @@ func effective(config any, target *plan.Backend) string {
 		return "the policy states nothing"
 	}
 	return ""
+}
+
+// closed warns of pinned addresses that the policy itself does not open. Standalone alone it is certain what opens them.
+func closed(refs policy.References, c *Config, written []v1alpha1.HostAddresses) {
+	for i, h := range written {
+		for j, text := range h.Addresses {
+			address, err := netip.ParseAddr(string(text))
+			if err != nil || c.AllowPrivate.Holds(address) {
+				continue
+			}
+			switch class := policy.Classify(address); {
+			case !refs.Standalone():
+			case class == policy.AddressPrivate, class == policy.AddressLoopback:
+				refs.Warn(fmt.Sprintf("spec.hosts[%d].addresses[%d]", i, j),
+					"a "+class.String()+" address is refused (address_denied) unless a DNSPolicy opens it", "add it to spec.addresses.allowPrivate, such as "+netip.PrefixFrom(address.Unmap(), address.Unmap().BitLen()).String())
+			}
+		}
+	}
 }

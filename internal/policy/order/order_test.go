@@ -54,6 +54,8 @@ func (r refs) Authorities(_ string, list []gwapiv1.LocalObjectReference) []strin
 }
 func (r refs) KeyPair(_, _, name string) string { return plan.ObjectName("Secret", "ai", name) }
 func (r refs) Invalid(field, message, _ string) { r.t.Errorf("%s: %s", field, message) }
+func (r refs) Warn(field, message, _ string)    { r.t.Errorf("%s: %s", field, message) }
+func (r refs) Standalone() bool                 { return true }
 
 // example is the policy in the README of a kind, as its schema defaults it.
 func example(t *testing.T, kind *policy.Kind) policy.Object {

@@ -50,7 +50,7 @@ func Port(key string, service *corev1.Service, number int32) (*corev1.ServicePor
 // TranslateService makes the plan of a Service's ports that routes use, by plan name of the port.
 func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Reader, string) bool, key string, service *corev1.Service) map[string]*Ports {
 	ports := &Ports{Verdict: &attach.Verdict{}}
-	for _, declared := range service.Spec.Ports {
+	for index, declared := range service.Spec.Ports {
 		name := PortName(key, declared.Port)
 		if !used(r, name) || slices.ContainsFunc(ports.Plans, func(b *plan.Backend) bool { return b.Name == name }) {
 			continue
@@ -60,8 +60,12 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 			continue // the routes that use it say so
 		}
 		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: Spoken(port)}
+		found := false
 		for _, slice := range in.EndpointSlices(r, key) {
-			ports.collect(in, b, port, slice)
+			found = ports.collect(in, b, port, slice) || found
+		}
+		if !found && !in.Kubernetes { // there it is the cluster's business, and passes
+			ports.missing(key, service.Name, port, index)
 		}
 		slices.SortFunc(b.Addresses, func(x, y plan.Endpoint) int {
 			return cmp.Or(strings.Compare(x.Address, y.Address), cmp.Compare(x.Port, y.Port))
@@ -110,14 +114,26 @@ func Secured(r *derive.Reader, in *attach.Inputs, key string, service *corev1.Se
 	}
 }
 
-// collect adds the ready addresses of a slice's port.
-func (p *Ports) collect(in *attach.Inputs, b *plan.Backend, port *corev1.ServicePort, slice *discoveryv1.EndpointSlice) {
+// missing warns of a port that no EndpointSlice has: standalone nothing else will bring one.
+func (p *Ports) missing(key, name string, port *corev1.ServicePort, index int) {
+	what := "port " + port.Name
+	if port.Name == "" {
+		what = "a port without a name, as the Service's is"
+	}
+	problems := attach.Problems{Object: key}
+	problems.Warn("", "NoEndpoints", fmt.Sprintf("spec.ports[%d]", index), "no EndpointSlice of it has "+what+", and requests are answered 503",
+		"standalone write one with the label kubernetes.io/service-name: "+name)
+	p.Verdict.Problems = append(p.Verdict.Problems, problems.List...)
+}
+
+// collect adds the ready addresses of a slice's port, and reports whether the slice has it.
+func (p *Ports) collect(in *attach.Inputs, b *plan.Backend, port *corev1.ServicePort, slice *discoveryv1.EndpointSlice) bool {
 	if slice.AddressType == discoveryv1.AddressTypeFQDN {
-		return
+		return false
 	}
 	number, ok := slicePort(slice, port.Name)
 	if !ok {
-		return
+		return false
 	}
 	for i, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
@@ -132,6 +148,7 @@ func (p *Ports) collect(in *attach.Inputs, b *plan.Backend, port *corev1.Service
 			b.Addresses = append(b.Addresses, plan.Endpoint{Address: a.String(), Port: number})
 		}
 	}
+	return true
 }
 
 // slicePort finds a Service's port in a slice: by its name, since the number there is the target's.

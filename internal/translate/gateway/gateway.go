@@ -59,6 +59,7 @@ func Check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway) 
 	c.parameters(r, in, problems)
 	c.certificate(r, in, problems)
 	warnInsecure(problems, g)
+	warnPorts(problems, g)
 	c.Accepted = len(attach.About(attach.Accepted, problems.List)) == 0
 	for i := range g.Spec.Listeners {
 		c.Listeners = append(c.Listeners, check(r, in, key, g, i))

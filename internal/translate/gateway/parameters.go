@@ -124,17 +124,21 @@ func (s *Settings) peers(problems *attach.Problems, peers []v1alpha1.TrustedPeer
 
 // JudgeParameters is the verdict on a GatewayParameters that Gateways, as namespace/name, refer to.
 func JudgeParameters(r *derive.Reader, in *attach.Inputs, key string, parameters *v1alpha1.GatewayParameters, gateways []string) *attach.Verdict {
-	_, problems := settings(r, in, key, parameters)
+	_, found := settings(r, in, key, parameters)
+	problems := attach.Problems{Object: key, List: found}
+	if len(gateways) == 0 {
+		problems.Warn("", "NoGateway", "", "no Gateway names it, and it has no effect", "write spec.infrastructure.parametersRef in a Gateway of its namespace")
+	}
 	var ours []gwapiv1.PolicyAncestorStatus
 	for _, gateway := range gateways {
 		conditions := attach.Conditions{Generation: parameters.Generation}
-		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems)
-		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), problems)
+		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems.List)
+		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), problems.List)
 		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
 	}
 	return &attach.Verdict{
 		Status:   &attach.Status{Object: key, Ancestors: attach.Ancestors(parameters.Status.Ancestors, ours)},
-		Problems: problems,
+		Problems: problems.List,
 	}
 }
 

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -51,6 +53,33 @@ func (l *Listener) clients(r *derive.Reader, in *attach.Inputs, g *gwapiv1.Gatew
 			"none of the CA certificates can be used", "name a ConfigMap with certificates under ca.crt")
 	}
 	l.Plan.Clients = made
+}
+
+// warnPorts tells of ports that are spoken of and that no HTTPS listener has: what is written there holds nowhere.
+func warnPorts(problems *attach.Problems, g *gwapiv1.Gateway) {
+	if g.Spec.TLS == nil || g.Spec.TLS.Frontend == nil {
+		return
+	}
+	var ports []gwapiv1.PortNumber
+	for _, l := range g.Spec.Listeners {
+		if l.Protocol == gwapiv1.HTTPSProtocolType && !slices.Contains(ports, l.Port) {
+			ports = append(ports, l.Port)
+		}
+	}
+	slices.Sort(ports)
+	mend := "leave it out, or write a listener of protocol HTTPS"
+	switch len(ports) {
+	case 0:
+	case 1:
+		mend = fmt.Sprintf("write %d", ports[0])
+	default:
+		mend = "write one of " + strings.Trim(strings.ReplaceAll(fmt.Sprint(ports), " ", ", "), "[]")
+	}
+	for i, p := range g.Spec.TLS.Frontend.PerPort {
+		if !slices.Contains(ports, p.Port) {
+			problems.Warn("", "NoListener", fmt.Sprintf("spec.tls.frontend.perPort[%d].port", i), fmt.Sprintf("no HTTPS listener has port %d", p.Port), mend)
+		}
+	}
 }
 
 // insecure are the places at which a Gateway lets in clients whatever their certificates.

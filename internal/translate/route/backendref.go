@@ -85,8 +85,11 @@ func (b *builder) resolve(ref *gwapiv1.BackendObjectReference) (string, *attach.
 		return b.standard(to, ref.Port)
 	}
 	if !service && (to.Group != attach.Group || to.Kind != "Backend") {
-		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonInvalidKind), Message: fmt.Sprintf("%s of group %q is no backend", to.Kind, to.Group),
-			Mend: "name a Service, or a Backend with group " + attach.Group}
+		mend := "name a Service, or a Backend with group " + attach.Group
+		if to.Kind == "XBackend" {
+			mend = "write group: " + attach.StandardGroup + ", which is XBackend's"
+		}
+		return "", &attach.Wrong{Reason: string(gwapiv1.RouteReasonInvalidKind), Message: fmt.Sprintf("%s of group %q is no backend", to.Kind, to.Group), Mend: mend}
 	}
 	from := attach.Party{Group: gwapiv1.GroupName, Kind: b.route.Kind, Namespace: b.route.GetNamespace(), Name: b.route.GetName()}
 	if !b.in.Permitted(b.r, from, to) {

@@ -10,8 +10,9 @@ import (
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
-// Loss is why a parentRef attaches its route to nothing: a route of the other kind has some of its hostnames.
-type Loss struct{ Winner, Listener string }
+// Loss is why a parentRef attaches its route to nothing: a route of the other kind has some of its hostnames. Why says what
+// that one precedes by.
+type Loss struct{ Winner, Why, Listener string }
 
 func lossName(key, field string) string { return key + ":" + field }
 
@@ -68,9 +69,12 @@ func Contest(r *derive.Reader, routes *derive.Index[*Attached], g *attach.Gatewa
 		held[l.Name] = &listenerHolders{hostname: l.Hostname, kinds: map[string]*holding{}}
 	}
 	losses := map[string]*Loss{}
+	routesByKey := map[string]*attach.Route{}
 	for _, c := range claims {
 		key := plan.ObjectName(c.route.Kind, c.route.GetNamespace(), c.route.GetName())
+		routesByKey[key] = c.route
 		if loss := held.loss(c); loss != nil {
+			loss.Why = why(routesByKey[loss.Winner], c.route)
 			losses[lossName(key, c.parent.Field)] = loss
 			continue
 		}
@@ -79,6 +83,18 @@ func Contest(r *derive.Reader, routes *derive.Index[*Attached], g *attach.Gatewa
 		}
 	}
 	return losses
+}
+
+// why says what a route precedes another by, in the order of what decides.
+func why(winner, loser *attach.Route) string {
+	created := winner.GetCreationTimestamp()
+	switch {
+	case created.Time.Before(loser.GetCreationTimestamp().Time):
+		return "it is older"
+	case winner.GetNamespace() != loser.GetNamespace() || winner.GetName() != loser.GetName():
+		return "first by namespace and name"
+	}
+	return "first by kind, the names being the same"
 }
 
 // holders are the routes that hold hostnames on a Gateway's listeners.

@@ -24,10 +24,20 @@ func (b *builder) cors(field string, spec *gwapiv1.HTTPCORSFilter) *plan.CORS {
 			c.Origins = append(c.Origins, text)
 		}
 	}
+	if i := slices.IndexFunc(spec.AllowOrigins, anyOrigin); i >= 0 && c.Credentials {
+		b.problems.Warn("", "AnyOrigin", fmt.Sprintf("%s.allowOrigins[%d]", field, i),
+			"with allowCredentials every web page may use the destination with the client's standing", "name the origins that may, or leave out allowCredentials")
+	}
 	c.Methods = tokens(b, field+".allowMethods", spec.AllowMethods)
 	c.Headers = tokens(b, field+".allowHeaders", spec.AllowHeaders)
 	c.Expose = tokens(b, field+".exposeHeaders", spec.ExposeHeaders)
 	return c
+}
+
+// anyOrigin reports whether an origin stands for those of all hosts.
+func anyOrigin(origin gwapiv1.CORSOrigin) bool {
+	host := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(string(origin)), "https://"), "http://")
+	return host == "*" || strings.HasPrefix(host, "*:")
 }
 
 // tokens are methods or field names, written into an answer as they are: so nothing but tokens goes (RFC 9110, section

@@ -59,8 +59,8 @@ func settle(r *derive.Reader, losses *derive.Collection[*Loss], key string, pare
 			if loss, lost := derive.Get(r, losses, lossName(key, p.Field)); lost {
 				problems := attach.Problems{Object: key}
 				problems.Add(attach.Accepted, "HostnameConflict", p.Field,
-					fmt.Sprintf("%s precedes it and has hostnames in common with it on listener %s of Gateway %s, and no two kinds of routes share a hostname there",
-						attach.Words(loss.Winner), loss.Listener, p.Attachment.Gateway),
+					fmt.Sprintf("%s precedes it (%s) and has hostnames in common with it on listener %s of Gateway %s, and no two kinds of routes share a hostname there",
+						attach.Words(loss.Winner), loss.Why, loss.Listener, p.Attachment.Gateway),
 					"write other hostnames, or name a listener of its own by sectionName")
 				p.Problems = append(p.Problems[:len(p.Problems):len(p.Problems)], problems.List...)
 				p.Attachment = attach.Attachment{Gateway: p.Attachment.Gateway}

@@ -38,7 +38,7 @@ func (b *builder) retry(field string, rule *gwapiv1.HTTPRouteRule) *plan.Retry {
 	}
 	if limited && !idempotent(rule.Matches) {
 		b.problems.Warn(RetryLimited, "NotIdempotent", field+".codes",
-			"only 429 and 529 say that the work was not done; the other codes repeat no POST, PATCH or CONNECT unless an EgressPolicy vouches for it",
+			"only 429 and 529 say that the work was not done; the other codes repeat no POST, PATCH or CONNECT",
 			"match by an idempotent method, or leave the other codes out")
 	}
 	return retry

@@ -54,6 +54,7 @@ func Translate(r *derive.Reader, in *attach.Inputs, losses *derive.Collection[*L
 	for i := range a.Route.Rules {
 		t.Rules = append(t.Rules, b.rule(key, i))
 	}
+	b.sessionNames()
 	t.Problems = b.problems.List
 	t.fault(key)
 	t.connect(b.backends)

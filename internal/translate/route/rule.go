@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -56,6 +57,8 @@ func (b *builder) rule(key string, index int) *plan.Rule {
 		const message = "the rule has no backend and no redirect, and answers 500"
 		b.problems.Warn("", "NoBackend", field, message, "write backendRefs")
 		rule.Fault = &plan.Fault{Reason: "NoBackend", Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), field, message)}
+	case !redirects && !slices.ContainsFunc(rule.Backends, func(rb plan.RuleBackend) bool { return rb.Weight > 0 }):
+		b.problems.Warn("", "NoBackend", field+".backendRefs", "every weight is 0, and the rule answers 500", "give a backend a weight above 0")
 	}
 	return rule
 }
