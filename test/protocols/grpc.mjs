@@ -51,7 +51,8 @@ for (const [way, address, trust] of [
 
   test(`grpc-js, ${way}: a deadline`, async () => {
     await assert.rejects(unary(Buffer.from('a'), { 'want-wait': '1' }, { deadline: Date.now() + 500 }),
-      (err) => err.code === grpc.status.DEADLINE_EXCEEDED);
+      // grpc-go's server resets the stream when the deadline is over for itself, which may reach the client before its own timer rings
+      (err) => err.code === grpc.status.DEADLINE_EXCEEDED || (process.env.STRAIGHT === 'true' && err.code === grpc.status.CANCELLED));
   });
 
   test(`grpc-js, ${way}: a stream of the client`, async () => {

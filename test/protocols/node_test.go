@@ -1,6 +1,7 @@
 package protocols_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestNodeHTTP2(t *testing.T) {
 func TestNodeGRPC(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		plain, secure := r.grpcAt()
-		node(t, r, "grpc.mjs", "GRPC="+plain, "GRPC_TLS="+secure)
+		node(t, r, "grpc.mjs", "GRPC="+plain, "GRPC_TLS="+secure, "STRAIGHT="+strconv.FormatBool(r.straight))
 	})
 }
 
