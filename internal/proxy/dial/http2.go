@@ -267,7 +267,7 @@ func (t *Target) tunnel(ctx context.Context, turn int) (*Stream, *Error) {
 		conn = c.tls
 	}
 	c.wire.secure = false // as in share
-	client, err := t.dialer.tunnels.NewClientConn(conn)
+	client, err := t.dialer.tunnels.NewClientConn(conn) //nolint:staticcheck // see above
 	if err != nil {
 		_ = c.socket.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("begin HTTP/2: %w", err), Address: c.address}
