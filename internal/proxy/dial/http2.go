@@ -266,7 +266,7 @@ func (t *Target) tunnel(ctx context.Context, turn int) (*Stream, *Error) {
 		}
 		conn = c.tls
 	}
-	c.wire.secure = false // as in share
+	c.wire.secure = false                               // as in share
 	client, err := t.dialer.tunnels.NewClientConn(conn) //nolint:staticcheck // see above
 	if err != nil {
 		_ = c.socket.Close()
