@@ -135,15 +135,7 @@ func (r *rig) update() {
 	}
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+func freePort(t testing.TB) int { return testkit.Ports(t, 1)[0] }
 
 // service is a plain backend at an address, as a Service's endpoints make one.
 func service(name, address string) *plan.Backend {

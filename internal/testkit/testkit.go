@@ -8,7 +8,9 @@ package testkit
 import (
 	"crypto/tls"
 	"io"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"testing"
 
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
@@ -74,6 +76,26 @@ func GRPC(t testing.TB, config grpcecho.Config) *grpcecho.Server {
 func DNS(t testing.TB, config dnsserver.Config) *dnsserver.Server {
 	t.Helper()
 	return started(t, dnsserver.New, config)
+}
+
+// Ports are free TCP ports of 127.0.0.1, each another. They lie below those that systems give to outgoing connections,
+// which might take them before whoever asked listens.
+func Ports(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for tries := 0; len(ports) < n; tries++ {
+		port := 20_000 + rand.IntN(12_000)
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			if tries > 1000 {
+				t.Fatal(err)
+			}
+			continue
+		}
+		defer func() { _ = l.Close() }() // only once all are known, so that none is given twice
+		ports = append(ports, port)
+	}
+	return ports
 }
 
 func started[C any, S io.Closer](t testing.TB, start func(C) (S, error), config C) S {

@@ -28,7 +28,6 @@ import (
 	"github.com/ebbgate/ebbgate/internal/standalone"
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 // pushed is a source whose snapshots the test pushes; a push returns once the snapshot is in force.
@@ -157,7 +156,7 @@ type churn struct {
 func newChurn(t *testing.T) *churn {
 	authority := testkit.CA(t, "churn")
 	c := &churn{authority: authority, vendor: newVendor(t, testkit.Loopback(t, authority, "api.test"))}
-	ports := command.Ports(t, 2)
+	ports := testkit.Ports(t, 2)
 	c.port, c.https = ports[0], ports[1]
 	f := newFolder(t)
 	f.write("all.yaml",
@@ -323,7 +322,7 @@ func settled(t *testing.T, want int) (goroutines int, heap uint64) {
 func TestFileReloadsUnderLoad(t *testing.T) {
 	authority := testkit.CA(t, "files")
 	v := newVendor(t, testkit.Loopback(t, authority, "api.test"))
-	ports := command.Ports(t, 2)
+	ports := testkit.Ports(t, 2)
 	f := newFolder(t)
 	f.write("gateway.yaml", gatewayOn("egress", ports[0], fmt.Sprintf("- {name: https, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: pair}]}}", ports[1])))
 	f.write("pair.yaml", certificateSecret(t, "pair", authority, "gateway.test"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/ebbgate/ebbgate/internal/testkit"
 	"io"
 	"net/http"
 	"os"
@@ -39,7 +40,7 @@ func run(t testing.TB, f folder, more ...string) *process {
 // launch starts without waiting for anything.
 func launch(t testing.TB, f folder, more ...string) *process {
 	t.Helper()
-	ports := command.Ports(t, 2)
+	ports := testkit.Ports(t, 2)
 	p := &process{admin: fmt.Sprintf("127.0.0.1:%d", ports[0]), health: fmt.Sprintf("127.0.0.1:%d", ports[1])}
 	args := append([]string{"run", "-f", f.dir, "--admin", p.admin, "--health", p.health}, more...)
 	p.Process = command.Start(t, os.Getenv(binary), nil, args...)

@@ -16,7 +16,6 @@ import (
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 	"github.com/ebbgate/ebbgate/internal/testkit/dnsserver"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 // refusal is one destination that must not be reached.
@@ -72,7 +71,7 @@ func TestRefused(t *testing.T) {
 	closing := testkit.Fault(t, upstream.FaultConfig{Kind: upstream.AcceptClose})
 	add(refusal{name: "closes", objects: reached("closes", nil, closing.Addr(), verified("closes.test", "good")),
 		status: 502, reason: "tls_failed", seen: closing.Record, dialled: true})
-	nobody := command.Ports(t, 1)[0]
+	nobody := testkit.Ports(t, 1)[0]
 	add(refusal{name: "nobody", objects: reached("nobody", nil, fmt.Sprintf("127.0.0.1:%d", nobody), plain), status: 502, reason: "connect_failed"})
 
 	// Names that lead where nothing may be dialled. The upstream listens at the port on loopback, and must see nothing.
@@ -169,7 +168,7 @@ spec:
 	add(refusal{name: "no-backend-object", status: 500, reason: "backend_invalid"})
 
 	f := newFolder(t)
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	fine := testkit.Upstream(t, upstream.Config{Certificate: testkit.Issue(t, good, ca.Leaf{DNSNames: []string{"fine.test"}})})
 	objects := append(reached("fine", nil, fine.Addr(), verified("fine.test", "good")), gatewayOn("egress", port), root("good", good), route("fine"))
 	for _, r := range cases {
@@ -284,7 +283,7 @@ func TestRebinding(t *testing.T) {
 	}
 	point("127.0.0.1")
 	f := newFolder(t)
-	listen := command.Ports(t, 1)[0]
+	listen := testkit.Ports(t, 1)[0]
 	f.write("all.yaml", gatewayOn("egress", listen), route("api"), backend("api", "api.test", port, plain),
 		dns("api", resolvers(names.Addr(), "127.0.0.1/32")))
 	p := run(t, f)

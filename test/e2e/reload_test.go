@@ -10,7 +10,6 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 // served is one gateway with one destination that wants a key, in files of their own.
@@ -23,7 +22,7 @@ type served struct {
 
 func serve(t *testing.T, more ...string) *served {
 	t.Helper()
-	s := &served{folder: newFolder(t), port: command.Ports(t, 1)[0], up: testkit.Upstream(t, upstream.Config{})}
+	s := &served{folder: newFolder(t), port: testkit.Ports(t, 1)[0], up: testkit.Upstream(t, upstream.Config{})}
 	s.write("gateway.yaml", gatewayOn("egress", s.port))
 	s.write("api.yaml", route("api"), backend("api", "api.test", portOf(t, s.up.Addr()), plain), pinned("api", "api.test"), bearer("api", "key"))
 	s.write("key.yaml", secret("key", "token", "first-key"))
@@ -211,7 +210,7 @@ func TestPortInUse(t *testing.T) {
 	})
 	t.Run("pages at start", func(t *testing.T) {
 		f := newFolder(t)
-		f.write("gateway.yaml", gatewayOn("egress", command.Ports(t, 1)[0]))
+		f.write("gateway.yaml", gatewayOn("egress", testkit.Ports(t, 1)[0]))
 		address := taken.Addr().String()
 		for _, flag := range []string{"--admin", "--health"} {
 			p := launch(t, f, flag, address)
@@ -253,7 +252,7 @@ func TestListenersMove(t *testing.T) {
 		s.after(t, "configuration taken", func() { s.write("gateway.yaml", addressed(address)) })
 		s.serves(t, "first-key")
 	}
-	other := command.Ports(t, 1)[0]
+	other := testkit.Ports(t, 1)[0]
 	s.reloads(t, func() { s.write("gateway.yaml", gatewayOn("egress", other)) })
 	get(t, other, "/api").ok(t)
 	if _, err := try(t.Context(), client(t), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/api", s.port), ""); err == nil {

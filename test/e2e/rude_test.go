@@ -15,14 +15,13 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 // rude is a gateway in front of a destination that a test makes.
 func rude(t *testing.T, up *upstream.Upstream) (*process, string) {
 	t.Helper()
 	f := newFolder(t)
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	f.write("all.yaml", gatewayOn("egress", port), route("api"), backend("api", "api.test", portOf(t, up.Addr()), plain), pinned("api", "api.test"))
 	return run(t, f), fmt.Sprintf("127.0.0.1:%d", port)
 }
@@ -193,7 +192,7 @@ func resident(t *testing.T, pid int) int {
 // TestDestinationFails in the middle of things: the client learns it, and learns whether the work may have been done.
 func TestDestinationFails(t *testing.T) {
 	f := newFolder(t)
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	objects := []string{gatewayOn("egress", port)}
 	for name, kind := range map[string]upstream.Kind{
 		"reset": upstream.ResetAfterHead, "cut": upstream.CutBody, "chunk": upstream.CutChunked, "garbage": upstream.Garbage, "closes": upstream.AcceptClose,
@@ -287,7 +286,7 @@ func TestStop(t *testing.T) {
 func TestStart(t *testing.T) {
 	f := newFolder(t)
 	up := testkit.Upstream(t, upstream.Config{})
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	f.write("all.yaml", gatewayOn("egress", port), route("api"), backend("api", "api.test", portOf(t, up.Addr()), plain), pinned("api", "api.test"), bearer("api", "key"), secret("key", "token", "x"))
 	begun := time.Now()
 	p := launch(t, f)

@@ -52,7 +52,7 @@ func echoing(w http.ResponseWriter, r *http.Request) {
 }
 
 func guard(t *testing.T) *guarded {
-	g := &guarded{folder: newFolder(t), secrets: secrets{}, mounts: t.TempDir(), port: command.Ports(t, 1)[0]}
+	g := &guarded{folder: newFolder(t), secrets: secrets{}, mounts: t.TempDir(), port: testkit.Ports(t, 1)[0]}
 	authority := testkit.CA(t, "guard")
 	leaf := testkit.Loopback(t, authority, "ok.test", "client-cert.test")
 	quiet := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
@@ -62,7 +62,7 @@ func guard(t *testing.T) *guarded {
 
 	listener := g.pair(t, "listener-pair", authority)
 	objects := []string{root("root", authority), listener, g.pair(t, "client-pair", authority),
-		gatewayOn("egress", g.port, fmt.Sprintf("- {name: https, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: listener-pair}]}}", command.Ports(t, 1)[0]))}
+		gatewayOn("egress", g.port, fmt.Sprintf("- {name: https, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: listener-pair}]}}", testkit.Ports(t, 1)[0]))}
 	add := func(name string, up *upstream.Upstream, tls, injector string, more ...string) {
 		g.routes = append(g.routes, name)
 		objects = append(objects, route(name), backend(name, name+".test", portOf(t, up.Addr()), tls), pinned(name, name+".test"),
@@ -262,7 +262,7 @@ func TestNoKeyOfTheEnvironmentIsShown(t *testing.T) {
 			s.absent(t, name, out)
 			continue
 		}
-		ports := command.Ports(t, 3)
+		ports := testkit.Ports(t, 3)
 		local := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 		p := command.Start(t, os.Getenv(binary), []string{"OPENAI_API_KEY=" + value, "ANTHROPIC_API_KEY=", "GEMINI_API_KEY="},
 			"run", "--port", fmt.Sprint(ports[0]), "--admin", local(1), "--health", local(2), "--log-level", "debug")

@@ -21,7 +21,6 @@ import (
 	"github.com/ebbgate/ebbgate/internal/testkit/h2"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 	"github.com/ebbgate/ebbgate/internal/testkit/websocket"
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 // live is a stream that is kept open while the gateway changes under it.
@@ -47,7 +46,7 @@ func stream(t *testing.T, more ...string) *streaming {
 	feed := testkit.Upstream(t, upstream.Config{Handler: upstream.Stream(1000, s.gates[1])})
 	sockets := testkit.Upstream(t, upstream.Config{Handler: websocket.Echo()})
 	calls := testkit.GRPC(t, grpcecho.Config{})
-	s.port = command.Ports(t, 1)[0] // after the far sides, which take free ports too
+	s.port = testkit.Ports(t, 1)[0] // after the far sides, which take free ports too
 	s.write("gateway.yaml", gatewayOn("egress", s.port))
 	s.write("routes.yaml", route("events"), route("feed"), route("sockets"), callRoute("calls"))
 	s.write("backends.yaml", addressed("events", events.Addr(), "HTTP11"), addressed("feed", feed.Addr(), "HTTP11"), addressed("sockets", sockets.Addr(), "HTTP11"), addressed("calls", calls.Addr(), "GRPC"))

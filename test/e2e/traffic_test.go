@@ -13,7 +13,6 @@ import (
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 // echoed is what the destination was asked.
@@ -47,7 +46,7 @@ func TestRules(t *testing.T) {
 	up, second := testkit.Upstream(t, upstream.Config{}), testkit.Upstream(t, upstream.Config{})
 	toService := func(name string) string { return fmt.Sprintf("backendRefs: [{name: %s, port: 80}]", name) }
 	f := newFolder(t)
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	f.write("all.yaml",
 		gatewayOn("egress", port), service("web", portOf(t, up.Addr()), "127.0.0.1"), service("none", 1),
 		backend("api", "api.test", portOf(t, second.Addr()), plain), pinned("api", "api.test"), route("api"),
@@ -149,7 +148,7 @@ func TestTimeouts(t *testing.T) {
 	silent := testkit.Upstream(t, upstream.Config{Handler: upstream.Delay(gate, upstream.Echo())})
 	stalling := testkit.Upstream(t, upstream.Config{Handler: upstream.Stream(5, gate)})
 	f := newFolder(t)
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	objects := []string{gatewayOn("egress", port)}
 	add := func(name string, up *upstream.Upstream, timeouts string, more ...string) {
 		objects = append(objects, route(name, more...), backend(name, name+".test", portOf(t, up.Addr()), plain), pinned(name, name+".test"))
@@ -190,7 +189,7 @@ func TestTimeouts(t *testing.T) {
 func TestListenerCertificate(t *testing.T) {
 	first, second := testkit.CA(t, "first"), testkit.CA(t, "second")
 	s := serve(t)
-	port := command.Ports(t, 1)[0]
+	port := testkit.Ports(t, 1)[0]
 	s.reloads(t, func() {
 		s.write("pair.yaml", certificateSecret(t, "pair", first, "gateway.test"))
 		s.write("gateway.yaml", gatewayOn("egress", s.port,

@@ -62,7 +62,7 @@ func serve(t *testing.T, more ...string) *rig {
 	r.trust(t)
 	values := map[string]string{}
 	r.start(t, values)
-	ports := command.Ports(t, 4) // after all others have theirs, which might take these
+	ports := testkit.Ports(t, 4) // after all others have theirs, which might take these
 	local := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	r.plain, r.secure = "http://"+local(0), "https://"+local(1)
 	pair := testkit.Loopback(t, r.authority, "gateway.test", "grpcs.test")

@@ -4,6 +4,7 @@ package sdk_test
 
 import (
 	"fmt"
+	"github.com/ebbgate/ebbgate/internal/testkit"
 	"testing"
 
 	"github.com/ebbgate/ebbgate/test/e2e/command"
@@ -16,7 +17,7 @@ func quickstart(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := command.Ports(t, 3)
+	ports := testkit.Ports(t, 3)
 	local := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	p := command.Start(t, path, nil, "run", "--quickstart", "--port", fmt.Sprint(ports[0]), "--admin", local(1), "--health", local(2))
 	p.Await(t, "Ebbgate serves")

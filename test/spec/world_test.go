@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -53,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	}
 	pairs := []string{"$gateway", "gateway.networking.k8s.io"}
 	names := append(slices.Clone(securePorts), plainPorts...) // https before http: the first that fits is replaced
-	for i, port := range freePorts(t, len(names)) {
+	for i, port := range testkit.Ports(t, len(names)) {
 		name := names[i]
 		w.ports[name] = port
 		pairs = append(pairs, "$"+name, fmt.Sprint(port))
@@ -68,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	service(base, "other", "four", "", w.far(t, "four").address)
 	service(base, "spec", "h2c", "kubernetes.io/h2c", w.far(t, "h2c").address)
 	service(base, "spec", "ws", "kubernetes.io/ws", w.far(t, "ws").address)
-	service(base, "spec", "dead", "", fmt.Sprint("127.0.0.1:", freePorts(t, 1)[0]))
+	service(base, "spec", "dead", "", fmt.Sprint("127.0.0.1:", testkit.Ports(t, 1)[0]))
 	service(base, "spec", "empty", "")
 	service(base, "spec", "many", "", w.far(t, "many-1").address, w.far(t, "many-2").address, w.far(t, "many-3").address)
 	w.secret(t, base, "listener", testkit.Loopback(t, w.root, "spec.test"))
@@ -233,24 +232,4 @@ func (w *world) judge(t *testing.T, row string, wrong []string) {
 func (w *world) secret(t *testing.T, into io.Writer, name string, pair certificate) {
 	t.Helper()
 	fmt.Fprint(into, "---\n", keyPair(t, name, pair))
-}
-
-// freePorts are ports of loopback that nobody listens on now. They lie below those that systems give to outgoing
-// connections, because rows come back to them after a while.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for tries := 0; len(ports) < n; tries++ {
-		port := 10_000 + rand.IntN(20_000)
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprint("127.0.0.1:", port))
-		if err != nil {
-			if tries > 1000 {
-				t.Fatal(err)
-			}
-			continue
-		}
-		defer l.Close()
-		ports = append(ports, port)
-	}
-	return ports
 }

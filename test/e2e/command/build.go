@@ -6,7 +6,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -36,21 +35,6 @@ func Need(t testing.TB, program, install string) string {
 		t.Fatalf("%s is not there: %s", program, install)
 	}
 	return path
-}
-
-// Ports are free TCP ports of 127.0.0.1, each another.
-func Ports(t testing.TB, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }() // only once all are known, so that none is given twice
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports
 }
 
 // raceReported tells whether the race detector spoke.
