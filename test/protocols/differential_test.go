@@ -136,6 +136,8 @@ func TestDifferential(t *testing.T) {
 					}
 				}
 			}
+			p.switches(t, far)
+			p.calls(t, far)
 		})
 	}
 }

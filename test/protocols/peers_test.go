@@ -3,6 +3,8 @@ package protocols_test
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -15,9 +17,6 @@ import (
 	"testing"
 	"text/template"
 	"time"
-
-	"crypto/sha256"
-	"crypto/tls"
 
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
