@@ -29,8 +29,8 @@ const (
 	headTimeout      = 10 * time.Second
 	lingerTimeout    = time.Second
 	lastWords        = 2 * time.Second // to write the refusal of what took too long
-	lingerBytes      = 256 << 10
-	maxConnections   = 32 << 10 // per socket
+	lingerBytes      = 256 << 20       // no upload is to reach it: what a client sends after it is answered by a reset
+	maxConnections   = 32 << 10        // per socket
 )
 
 // Handler answers what connections bring.

@@ -261,6 +261,7 @@ func (st *Stream) Begin(r *exchange.Response, body []byte, whole bool) error {
 	st.left = -1
 	bodiless := st.X.Request.Method == http.MethodHead || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified
 	switch {
+	case r.Status == http.StatusNoContent: // has no length, whatever the backend said (RFC 9110, section 8.6)
 	case r.Length >= 0:
 		out.Set("Content-Length", strconv.FormatInt(r.Length, 10))
 		st.left = r.Length

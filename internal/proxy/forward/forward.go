@@ -160,6 +160,9 @@ func (c *Call) Copy() error {
 	c.copying.Store(true)
 	c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
 	res := &c.X.Response
+	if c.streams() && c.link.uploading() && (res.Body == nil || res.Status >= http.StatusMultipleChoices) {
+		c.Client.Last() // the rest of the request is not wanted: that the connection ends is said, or the client reuses it (RFC 9112, section 9.6)
+	}
 	if res.Body == nil {
 		return c.Client.Begin(res, nil, true)
 	}

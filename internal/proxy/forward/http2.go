@@ -205,10 +205,18 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 		l.switched(res)
 	case l.res.ContentLength == 0 && res.Length == exchange.LengthUnknown && len(l.res.Trailer) == 0: // END_STREAM with the head: net/http's body is then no http.NoBody
 		res.Length = 0
+	case res.Length == 0 && l.over():
 	default:
 		res.Body = incoming{l.res, res}
 	}
 	return nil
+}
+
+// over waits for the end of an answer that says it has no body, and reports whether nothing else came. Its head then goes on
+// with the stream's end on it, as it came: to gRPC's clients it is trailers, and a head that is not the end has other rules.
+func (l *h2) over() bool {
+	n, err := l.res.Body.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, io.EOF) && len(l.res.Trailer) == 0
 }
 
 // switched says in HTTP/1.1's words that the stream speaks the other protocol now.
