@@ -57,7 +57,7 @@ func servePeers(t *testing.T) *peers {
 	authority, folder := testkit.CA(t, "peers"), t.TempDir()
 	web := testkit.Upstream(t, upstream.Config{Handler: behind()})
 	calls := testkit.GRPC(t, grpcecho.Config{})
-	ports := command.Ports(t, 6) // after the servers behind have theirs, which might take these
+	ports := testkit.Ports(t, 6) // after the servers behind have theirs, which might take these
 	far := []peer{
 		{"nginx-one", "HTTP11", ports[0], false}, {"nginx-two", "HTTP2", ports[1], true}, {"nginx-clear", "H2C", ports[2], false},
 		{"haproxy-one", "HTTP11", ports[3], false}, {"haproxy-two", "HTTP2", ports[4], true}, {"haproxy-clear", "H2C", ports[5], false},

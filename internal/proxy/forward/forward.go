@@ -223,9 +223,6 @@ func streams(res *exchange.Response) bool {
 	return strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
 }
 
-// Uploading reports whether the request's body is still on its way.
-func (c *Call) Uploading() bool { return c.link != nil && c.link.uploading() }
-
 // Discard gives up an answer whose head has come. What is there of it already costs nothing to read.
 func (c *Call) Discard() (reusable bool) {
 	if c.X.Response.Body != nil {
