@@ -65,6 +65,9 @@ func overHTTP1(ctx context.Context, address, path string, r request, began func(
 		return view{}, err
 	}
 	defer conn.Close()
+	if err := conn.(*net.TCPConn).SetLinger(0); err != nil { // thousands that wait for their end would leave no port to others
+		return view{}, err
+	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	head := r.method + " " + path + " HTTP/1.1\r\nHost: far.test\r\n"
 	switch {
