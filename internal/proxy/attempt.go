@@ -116,6 +116,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		case next == nil && refusal == nil && !j.outcome.final:
 			return j.deliver(c, a)
 		case next == nil && refusal == nil:
+			j.call.Finish() // in the pause before another: the upload may still run
 			return j.ended(a)
 		case next == nil:
 			return refusal

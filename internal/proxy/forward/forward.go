@@ -235,5 +235,6 @@ func (c *Call) Discard() (reusable bool) {
 func (c *Call) Finish() (reusable bool) {
 	c.Watch.Disarm()
 	whole := c.link.settle(c)
+	c.Watch.Disarm() // whatever the upload has armed since: it is no bound of what follows
 	return whole && !c.switched && c.link.reusable()
 }
