@@ -21,6 +21,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
 // h2 carries a call over one stream of HTTP/2.
@@ -361,6 +362,7 @@ func (i *interim) wait() {
 	done := i.done
 	i.mu.Unlock()
 	if done != nil {
+		i.call.Watch.Arm(watch.StreamIdleTimeout, i.call.Timeouts.StreamIdle) // it is the client that is waited for
 		<-done
 	}
 }

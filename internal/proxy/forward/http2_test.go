@@ -8,6 +8,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
 // informed counts interim answers.
@@ -21,7 +22,9 @@ func (c *informed) Inform(*exchange.Response) error { c.n.Add(1); return nil }
 // Once the wait for an answer is over its client hears nothing more of it.
 func TestInterimAnswersEndWithTheWait(t *testing.T) {
 	client := new(informed)
-	i := interim{call: &Call{Client: client}}
+	sweeper := watch.New()
+	defer sweeper.Close()
+	i := interim{call: &Call{Client: client, Watch: sweeper.Add(nil, func(watch.Cause) {})}}
 	take := func() {
 		t.Helper()
 		if err := i.take(http.StatusEarlyHints, textproto.MIMEHeader{"Link": {"</a>"}}); err != nil {
