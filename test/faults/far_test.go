@@ -200,6 +200,9 @@ func closed() <-chan struct{} {
 	return c
 }
 
+// restarted starts a far side with a memory of its own: the table of faults is older than one run of it.
+func restarted(t *testing.T, v version, s *site) far { return handled(restarting())(t, v, s) }
+
 // restarting closes the connection under the first request of each path, but to warm up, and serves all others.
 func restarting() http.HandlerFunc {
 	var met sync.Map

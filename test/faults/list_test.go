@@ -49,7 +49,7 @@ var faults = append([]fault{
 	{name: "The connection is closed after the request's head", start: of(upstream.CloseAfterHead, upstream.HangUp), atHead: true},
 	{name: "The connection is reset after the request's head", start: of(upstream.ResetAfterHead, upstream.AbortAtHead), atHead: true},
 	{
-		name: "A connection that has served before is closed after the request's head", only: only1, start: handled(restarting()), pooled: true, answers: true,
+		name: "A connection that has served before is closed after the request's head", only: only1, start: restarted, pooled: true, answers: true,
 		why: "a new connection takes its place, if the body is at hand: one that streams is kept where the rule may send again",
 	},
 	{name: "The connection is closed after 100 Continue", only: only1, start: of1(upstream.CutContinue), atHead: true},
