@@ -99,9 +99,28 @@ func (c Client) String() string {
 	return name
 }
 
+// Hop is what a trusted gateway said of the way up to here (Ebbgate-Hop). The zero value: nobody said anything.
+type Hop struct {
+	Name    string     // the gateway that said so
+	Depth   int        // gateways passed, it included
+	Attempt int        // which of its attempts this is, from 1
+	Retries int        // how many more it may make
+	Regions [][]string // patterns of regions that data may go to: a destination's must match one of each list
+}
+
+// Veto is a backend that policy took out of a draw.
+type Veto struct {
+	Backend string // plan name
+	Region  string // where it processes data; empty where unknown
+	Reason  Reason
+	Policy  string
+	Field   string
+}
+
 // Attempt is one try at one backend: what the access log says of it.
 type Attempt struct {
 	Backend    string         // plan name
+	Parent     string         // plan name of the gateway it was reached through; empty: none
 	Address    netip.AddrPort // address dialled; invalid where none was reached
 	Reused     bool           // on a pooled connection
 	Status     int            // of the answer; 0 where there was none
@@ -131,7 +150,9 @@ type Exchange struct {
 	Rule     string // rule's name, else its index
 	Backend  string // kind/namespace/name of the last attempt's
 
+	Hop      Hop
 	Attempts []Attempt
+	Vetoed   []Veto
 	Mirrored bool      // a copy for a RequestMirror filter: its client sees nothing of it
 	Refusal  *Refusal  // nil unless we answered ourselves
 	Reported []Refusal // what policies in mode Report would have refused
@@ -168,6 +189,7 @@ func (x *Exchange) Reset() {
 		Request:  Request{Header: request, Trailer: requestTrailer},
 		Response: Response{Header: response, Trailer: responseTrailer},
 		Attempts: x.Attempts[:0],
+		Vetoed:   x.Vetoed[:0],
 		Reported: x.Reported[:0],
 	}
 }

@@ -18,6 +18,8 @@ const (
 	ClientNotAllowed      Reason = "client_not_allowed"
 	RequestNotAllowed     Reason = "request_not_allowed"
 	AddressDenied         Reason = "address_denied"
+	RegionNotAllowed      Reason = "region_not_allowed"
+	LoopDetected          Reason = "loop_detected"
 	BodyTooLarge          Reason = "body_too_large"
 	ConfigurationInvalid  Reason = "configuration_invalid"
 	BackendInvalid        Reason = "backend_invalid"
@@ -52,6 +54,8 @@ var statuses = map[Reason]int{
 	ClientNotAllowed:      http.StatusForbidden,
 	RequestNotAllowed:     http.StatusForbidden,
 	AddressDenied:         http.StatusForbidden,
+	RegionNotAllowed:      http.StatusForbidden,
+	LoopDetected:          http.StatusLoopDetected,
 	BodyTooLarge:          http.StatusRequestEntityTooLarge,
 	ConfigurationInvalid:  http.StatusInternalServerError,
 	BackendInvalid:        http.StatusInternalServerError,

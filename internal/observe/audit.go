@@ -15,7 +15,7 @@ const maxBody = 4 << 10
 func denied(r exchange.Reason) bool {
 	switch r {
 	case exchange.RouteNotFound, exchange.Misdirected, exchange.ClientNotAllowed, exchange.RequestNotAllowed, exchange.HostDenied,
-		exchange.AddressDenied, exchange.CrossOriginDenied, exchange.CredentialRejected, exchange.CredentialUnavailable,
+		exchange.AddressDenied, exchange.RegionNotAllowed, exchange.CrossOriginDenied, exchange.CredentialRejected, exchange.CredentialUnavailable,
 		exchange.TLSVerificationFailed:
 		return true
 	}

@@ -300,8 +300,8 @@ func TestDeniedReasons(t *testing.T) {
 			n++
 		}
 	}
-	if n != 10 {
-		t.Errorf("%d of the closed list's reasons are denials, want 10", n)
+	if n != 11 {
+		t.Errorf("%d of the closed list's reasons are denials, want 11", n)
 	}
 }
 

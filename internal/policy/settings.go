@@ -15,9 +15,15 @@ type Settings struct {
 	TLS          *plan.TLS     // how a backend is verified whose own setting says nothing: a BackendTLSPolicy's; nil: plain
 	Session      *plan.Session // a destination's; a rule's own wins
 	Region       string        // where the destination processes data; empty where unknown
-	Credential   string        // the CredentialInjector that writes a credential; empty for none
-	ClientsNamed bool          // a policy names the clients that may use the backend
-	Guarded      bool          // a GuardRailsPolicy is in the chain
+	Regions      [][]string    // patterns of regions that data may go to: a destination's must match one of each list
+	Priority     int           // a destination's tier in its rule: the lowest comes first
+	Tiers        [][]string    // a rule's own, by plan names of backends: it replaces Priority; those in none are the last
+	Connections  Connections
+	Health       Health
+	Parent       *Parent // nil: the destination itself is reached
+	Credential   string  // the CredentialInjector that writes a credential; empty for none
+	ClientsNamed bool    // a policy names the clients that may use the backend
+	Guarded      bool    // a GuardRailsPolicy is in the chain
 }
 
 // Timeouts bound the parts of an exchange; zero is none.
@@ -67,6 +73,83 @@ type Retry struct {
 	Budget       Budget
 }
 
+// Connections bound those of one Gateway to one destination.
+type Connections struct {
+	Max     int           // open at once; 0: unbounded
+	Pending int           // exchanges that wait for one
+	Wait    time.Duration // for how long at most; then the attempt has failed unsent
+	Idle    time.Duration // before an idle one is closed
+}
+
+// Fault is a way for a destination to fail that may count against its health.
+type Fault uint8
+
+// The faults of API: EgressPolicy.health.passive.on.
+const (
+	FaultConnect      Fault = 1 << iota // DNS or TCP
+	FaultTLS                            // handshake or verification
+	FaultReset                          // the connection or the stream ended without an answer, or within it
+	FaultTimeout                        // firstByte, backendRequest or streamIdle was over
+	FaultGatewayError                   // a 5xx that is no Rejected
+)
+
+// Health says when a destination, or an address of one, is left alone for a time.
+type Health struct {
+	Passive   Passive
+	Active    *Active       // nil: none
+	SlowStart time.Duration // over which one that comes back gets its share again; 0: at once
+}
+
+// Passive health learns from the requests themselves.
+type Passive struct {
+	On                Fault
+	ConsecutiveErrors int // that eject; 0: none do
+	ErrorPercent      int // of an Interval with at least ErrorRequests requests that ejects; 0: none does
+	ErrorRequests     int
+	Interval          time.Duration
+	Ejection          time.Duration // the first; each further one takes that much longer
+	MaxEjection       time.Duration
+	MaxEjectedPercent int // of the addresses of one backend
+}
+
+// ActiveType is what an active check speaks.
+type ActiveType string
+
+// The active checks.
+const (
+	ActiveHTTP ActiveType = "HTTP"
+	ActiveGRPC ActiveType = "GRPC" // grpc.health.v1
+	ActiveTCP  ActiveType = "TCP"  // a connection, and TLS where the backend has it
+)
+
+// Active health asks each address in turn, with no credential.
+type Active struct {
+	Type           ActiveType
+	Path           string // HTTP
+	Service        string // GRPC: of which the health is asked; empty: the server's
+	Statuses       []int  // HTTP: healthy ones; empty: 200 to 299
+	Interval       time.Duration
+	Timeout        time.Duration
+	HealthyAfter   int // checks in a row
+	UnhealthyAfter int
+}
+
+// Form is how a parent is asked (API: EgressPolicy, Parent mode).
+type Form string
+
+// The forms.
+const (
+	FormOrigin   Form = "Origin"   // as the client asked: the parent matches and rewrites
+	FormAbsolute Form = "Absolute" // for the destination's whole URL (RFC 9112, section 3.2.2)
+	FormConnect  Form = "Connect"  // for a tunnel to the destination (RFC 9110, section 9.3.6)
+)
+
+// Parent is another gateway that the destination is reached through.
+type Parent struct {
+	Backend string // plan name; empty: the destination is that gateway itself
+	Form    Form
+}
+
 // Budget bounds retries to a share of the requests of an interval, with a floor that is always allowed.
 type Budget struct {
 	Percent       int // 0: no retries but the floor's
@@ -103,13 +186,21 @@ const (
 	FamilyIPv6
 )
 
-// NewSettings are the defaults where no policy says otherwise (API: EgressPolicy.timeouts, DNSPolicy.ttl).
+// NewSettings are the defaults where no policy says otherwise (API: EgressPolicy, DNSPolicy.ttl).
 func NewSettings() Settings {
 	return Settings{
 		Timeouts: Timeouts{Connect: 5 * time.Second, FirstByte: 600 * time.Second, StreamIdle: 300 * time.Second},
 		Retry: Retry{
 			Attempts: 2, On: Unsent | Rejected, Statuses: []int{429, 529}, Backoff: 100 * time.Millisecond,
 			Budget: Budget{Percent: 20, Interval: 10 * time.Second, Floor: 10, FloorInterval: time.Second},
+		},
+		Connections: Connections{Max: 512, Pending: 1024, Wait: 5 * time.Second, Idle: 90 * time.Second},
+		Health: Health{
+			Passive: Passive{
+				On: FaultConnect | FaultTLS | FaultReset, ConsecutiveErrors: 5, ErrorRequests: 20, Interval: 10 * time.Second,
+				Ejection: 30 * time.Second, MaxEjection: 5 * time.Minute, MaxEjectedPercent: 100,
+			},
+			SlowStart: 30 * time.Second,
 		},
 		DNS: DNS{MinTTL: 5 * time.Second, MaxTTL: 5 * time.Minute, Negative: 5 * time.Second, ServeStale: 10 * time.Minute},
 	}
