@@ -9,7 +9,6 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/policy"
-	"github.com/ebbgate/ebbgate/internal/proxy/pick"
 )
 
 // staleTries is how often a request that met a dying pooled connection is given another, beside all retries.
@@ -61,9 +60,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if next == nil {
 		return nil
 	}
-	own := j.rule.plan.Retry != nil && !next.budget.setting.Written // what a user wrote yields to what a user wrote alone
-	if !own && !next.budget.take() {
-		o.spent = next.budget.setting.Written
+	if !j.affords(c, next) {
 		return nil
 	}
 	if !j.claim() {
@@ -75,6 +72,24 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 		return nil
 	}
 	return next
+}
+
+// affords takes the repetition from the budgets that bound it. What a user wrote for a backend bounds all; a route's own
+// retry yields to that alone. What was never sent has a budget of its own, and one that goes to another backend repeats no
+// work there: the gateway's alone bounds it.
+func (j *journey) affords(c, next *candidate) bool {
+	g, b := j.port.gateway, next.budget
+	switch {
+	case b.setting.Written:
+		taken := b.take(b.requests.sum(b.now()))
+		j.outcome.spent = !taken
+		return taken
+	case j.rule.plan.Retry != nil:
+		return true
+	case j.outcome.class == policy.Unsent:
+		return g.unsent.take(g.requests())
+	}
+	return (next != c || b.take(b.requests.sum(b.now()))) && g.retries.take(g.requests())
 }
 
 // stale reports whether a pooled connection died under a request that may go on another (RFC 9110, section 9.2.2).
@@ -162,27 +177,6 @@ func (j *journey) places(s *policy.Retry) (first, second place) {
 		return other, same
 	}
 	return nowhere, nowhere
-}
-
-// untried draws one of the rule's backends that has not been asked and may be.
-func (j *journey) untried(ctx context.Context) *candidate {
-	i := pick.Draw(j.rule.weights, func(i int) bool {
-		c := j.rule.candidates[i]
-		if c.fault != nil || slices.Contains(j.tried, i) {
-			return false
-		}
-		judged := j.candidate(c)
-		if c.chain.Candidate(ctx, j.x, &judged) != nil {
-			return false
-		}
-		j.judged = judged
-		return true
-	})
-	if i < 0 {
-		return nil
-	}
-	j.tried = append(j.tried, i)
-	return j.rule.candidates[i]
 }
 
 // jittered is the pause before the nth repeat on one backend: at least the backoff, doubled each time (GEP-1731).

@@ -114,7 +114,7 @@ func TestRepetition(t *testing.T) {
 	f(answer{first: "dead", method: "POST", status: 200, secondAsked: 1})
 	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.Attempts = 0 }})
 	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.On = policy.Rejected }})
-	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.Budget = policy.Budget{Interval: time.Second} }})
+	f(answer{first: "429", method: "POST", status: 429, firstAsked: 1, retry: func(r *policy.Retry) { r.Budget = policy.Budget{Interval: time.Second} }})
 	// Rejected: to another backend, and never again to the one that answered.
 	f(answer{first: "429", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
 	f(answer{first: "529", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
@@ -340,7 +340,7 @@ func TestBudget(t *testing.T) {
 		}
 		got := 0
 		for range 50 {
-			if b.take() {
+			if b.take(b.requests.sum(now)) {
 				got++
 			}
 		}

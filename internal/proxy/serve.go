@@ -37,6 +37,7 @@ type journey struct {
 	held    []byte
 	hold    *[]byte // room of a held body, from holds
 	kept    *replay // of a body that streams
+	spare   *spare  // an answer that rejected the request
 	outcome outcome
 	token   session.Token
 
