@@ -62,7 +62,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		j.x.Backend = c.backend.Name
 		begun := time.Now()
 		a := j.x.NextAttempt()
-		a.Backend = c.backend.Name
+		a.Backend, a.Duplicate = c.backend.Name, j.doubled
 		refusal := j.attempt(ctx, c, a)
 		if a.Duration == 0 {
 			a.Duration = time.Since(begun)

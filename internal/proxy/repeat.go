@@ -67,6 +67,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 		return nil
 	}
 	j.repeats++
+	j.doubled = j.doubled || o.class > policy.Rejected && !idempotent(j.x.Request.Method) && !(next == c && c.keyed(j))
 	if wait > 0 && !pause(ctx, wait) {
 		j.outcome.final = true
 		return nil
@@ -127,7 +128,7 @@ func statedCount(own, policys int) int {
 
 // next is the backend to go on with, and the pause before it.
 func (j *journey) next(ctx context.Context, c *candidate, backoff time.Duration) (*candidate, time.Duration) {
-	first, second := j.places(&c.chain.Settings.Retry)
+	first, second := j.places(c)
 	for _, p := range [...]place{first, second} {
 		switch p {
 		case other:
@@ -144,8 +145,8 @@ func (j *journey) next(ctx context.Context, c *candidate, backoff time.Duration)
 }
 
 // places are where the outcome lets the request go, in order (API: EgressPolicy.retry; GEP-1731).
-func (j *journey) places(s *policy.Retry) (first, second place) {
-	o, own := &j.outcome, j.rule.plan.Retry != nil
+func (j *journey) places(c *candidate) (first, second place) {
+	o, s, own := &j.outcome, &c.chain.Settings.Retry, j.rule.plan.Retry != nil
 	safe := idempotent(j.x.Request.Method)
 	switch {
 	case o.class == policy.Unsent:
@@ -167,7 +168,7 @@ func (j *journey) places(s *policy.Retry) (first, second place) {
 	case s.Duplicates && s.On&o.class != 0:
 		return other, same
 	case !safe:
-		if s.On&o.class != 0 && s.KeysHonoured && j.x.Request.Header.Has("Idempotency-Key") {
+		if s.On&o.class != 0 && c.keyed(j) {
 			return same, nowhere
 		}
 		return nowhere, nowhere
@@ -177,6 +178,11 @@ func (j *journey) places(s *policy.Retry) (first, second place) {
 		return other, same
 	}
 	return nowhere, nowhere
+}
+
+// keyed reports whether the backend itself tells that it was asked for the same work before.
+func (c *candidate) keyed(j *journey) bool {
+	return c.chain.Settings.Retry.KeysHonoured && j.x.Request.Header.Has("Idempotency-Key")
 }
 
 // jittered is the pause before the nth repeat on one backend: at least the backoff, doubled each time (GEP-1731).

@@ -45,6 +45,7 @@ type journey struct {
 	mirrors   []*mirror // to be sent once the body has been read
 	tried     []int     // indexes of the rule's candidates that were asked
 	repeats   int
+	doubled   bool // work that was perhaps done has been asked for again
 	stale     int
 }
 
