@@ -38,7 +38,11 @@ func geminiError(f *failure, _ string) any {
 		status = "PERMISSION_DENIED"
 	case http.StatusNotFound:
 		status = "NOT_FOUND"
-	case http.StatusInternalServerError:
+	case http.StatusTooManyRequests:
+		status = "RESOURCE_EXHAUSTED"
+	case http.StatusServiceUnavailable, 529:
+		status = "UNAVAILABLE"
+	case http.StatusInternalServerError, http.StatusBadGateway:
 		status = "INTERNAL"
 	}
 	body := object{"code": f.status, "message": f.message, "status": status}
@@ -100,7 +104,9 @@ func generate(c *call, model string, streamed bool) error {
 			question = content.text()
 		}
 	}
-	c.execute()
+	if err := c.execute(streamed); err != nil {
+		return err
+	}
 	a, id := say(question, request.GenerationConfig.MaxOutputTokens, texts...), rand.Text()
 	reply := func(text, reason string, output int) object {
 		candidate := object{"content": object{"parts": []object{{"text": text}}, "role": "model"}, "index": 0}
