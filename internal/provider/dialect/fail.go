@@ -7,7 +7,7 @@ import (
 )
 
 // AppendError appends an event by which the provider's own SDKs raise an error, to end a stream that broke off. It may
-// be sent at a Boundary alone, and nothing after it. Status is that of the answer which would have been given had none
+// be sent at a Boundary alone, and the body must end after it. Status is that of the answer which would have been given had none
 // begun, reason one word that programs tell apart, message a sentence for people.
 func (s *Stream) AppendError(b []byte, status int, reason, message string) []byte {
 	type object map[string]any
@@ -15,12 +15,16 @@ func (s *Stream) AppendError(b []byte, status int, reason, message string) []byt
 	case Chat:
 		return appendData(b, "", object{"error": object{"message": message, "type": "server_error", "param": nil, "code": reason}})
 	case Responses:
-		return appendData(b, "error", object{"type": "error", "code": reason, "message": message, "param": nil, "sequence_number": s.events})
+		said := object{"message": message, "type": "server_error", "param": nil, "code": reason} // openai-python raises this alone
+		return appendData(b, "error", object{
+			"type": "error", "code": reason, "message": message, "param": nil, "sequence_number": s.events, "error": said,
+		})
 	case Messages:
 		return appendData(b, "error", object{"type": "error", "error": object{"type": anthropicType(status), "message": message}, "reason": reason})
 	case Gemini:
 		detail := object{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "ebbgate.dev"}
-		return appendData(b, "", object{"error": object{"code": status, "message": message, "status": googleStatus(status), "details": []object{detail}}})
+		said := object{"error": object{"code": status, "message": message, "status": googleStatus(status), "details": []object{detail}}}
+		return append(append(appendData(b, "", said), encode(said)...), '\n') // for readers of events, and for Google's SDKs: see Finish
 	case Converse, Invoke:
 		kind, fields := bedrockException(status), object{"message": message}
 		if kind == "modelStreamErrorException" {

@@ -19,7 +19,15 @@ func TestAppendError(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: %q", d, got)
 		}
-		if n, e := s.Feed(got); n != len(got) || e != Error || !s.Boundary() || !s.Ended() {
+		n, e := s.Feed(got)
+		if d == Gemini {
+			if m, again := s.Feed(got[n:]); n+m != len(got) || again != None || s.Finish() != Error {
+				t.Errorf("%s: %q", d, got[n:])
+			}
+		} else if n != len(got) || !s.Boundary() || s.Finish() != None {
+			t.Errorf("%s: %d of %d bytes, boundary %t", d, n, len(got), s.Boundary())
+		}
+		if e != Error || !s.Ended() {
 			t.Errorf("%s: %d of %d bytes, %s, boundary %t, ended %t: %q", d, n, len(got), e, s.Boundary(), s.Ended(), got)
 		}
 		const text = `no event for \"300s\"\r\n\r\ndata: [DONE]\ufffd`
@@ -33,12 +41,14 @@ func TestAppendError(t *testing.T) {
 	f(Chat, 504, `data: {"choices":[{"delta":{"content":"x"}}]}`+"\n\n",
 		`data: {"error":{"code":"stream_idle","message":"MESSAGE","param":null,"type":"server_error"}}`+"\n\n")
 	f(Responses, 504, `data: {"type":"response.created"}`+"\n\n",
-		"event: error\n"+`data: {"code":"stream_idle","message":"MESSAGE","param":null,"sequence_number":1,"type":"error"}`+"\n\n")
+		"event: error\n"+`data: {"code":"stream_idle","error":{"code":"stream_idle","message":"MESSAGE","param":null,"type":"server_error"},`+
+			`"message":"MESSAGE","param":null,"sequence_number":1,"type":"error"}`+"\n\n")
 	f(Messages, 503, "", "event: error\n"+`data: {"error":{"message":"MESSAGE","type":"overloaded_error"},"reason":"stream_idle","type":"error"}`+"\n\n")
 	f(Messages, 504, "", "event: error\n"+`data: {"error":{"message":"MESSAGE","type":"timeout_error"},"reason":"stream_idle","type":"error"}`+"\n\n")
 	f(Messages, 502, "", "event: error\n"+`data: {"error":{"message":"MESSAGE","type":"api_error"},"reason":"stream_idle","type":"error"}`+"\n\n")
-	f(Gemini, 504, "", `data: {"error":{"code":504,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","domain":"ebbgate.dev",`+
-		`"reason":"stream_idle"}],"message":"MESSAGE","status":"DEADLINE_EXCEEDED"}}`+"\n\n")
+	const google = `{"error":{"code":504,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","domain":"ebbgate.dev",` +
+		`"reason":"stream_idle"}],"message":"MESSAGE","status":"DEADLINE_EXCEEDED"}}`
+	f(Gemini, 504, "", "data: "+google+"\n\n"+google+"\n")
 	f(Converse, 504, "", `{"message":"MESSAGE","originalMessage":"stream_idle","originalStatusCode":504}`)
 	f(Converse, 503, "", `{"message":"MESSAGE"}`)
 	f(Invoke, 500, "", `{"message":"MESSAGE"}`)

@@ -251,6 +251,49 @@ func TestServerSentEvents(t *testing.T) {
 	}
 }
 
+func TestErrorsOutsideOfEvents(t *testing.T) {
+	const said = "{\n  \"error\": {\r\n    \"code\": 503,\n    \"status\": \"UNAVAILABLE\"\n  }\n}\n"
+	f := func(d Dialect, want Event, before, in string) {
+		t.Helper()
+		for size := 1; size <= len(in); size++ {
+			var s Stream
+			s.Reset(d)
+			s.Feed([]byte(before))
+			for from := 0; from < len(in); from += size {
+				if _, e := s.Feed([]byte(in[from:min(from+size, len(in))])); e != None {
+					t.Fatalf("%s: %s", e, in)
+				}
+			}
+			if got := s.Finish(); got != want || s.Ended() != (want == Error) {
+				t.Fatalf("%s, want %s, ended %t: %s", got, want, s.Ended(), in)
+			}
+		}
+	}
+	f(Gemini, Error, "", said)
+	f(Gemini, Error, "", strings.TrimSpace(said))
+	f(Gemini, Error, data(`{"candidates":[{"content":{"parts":[{"text":"x"}]}}]}`)[0], said)
+	f(Chat, Error, "", `{"error":{"message":"x"}}`)
+	f(Gemini, None, "", said[:20])
+	f(Gemini, None, "", `{"candidates":[{"finishReason":""}]}`)
+	f(Gemini, None, "", "data: "+strings.ReplaceAll(said, "\n", ""))
+	f(Messages, None, "", "event: error\n")
+	f(Chat, None, "", "hello")
+	f(Converse, None, "", "hello")
+
+	if got := reading(t, Gemini, said+"\n", said+"\r\n"); got != "ee." {
+		t.Error(got)
+	}
+	if got := reading(t, Chat, "hello\n\n", "{\"choices\":\n[]}\n\n"); got != "om" {
+		t.Error(got)
+	}
+	var s Stream
+	s.Reset(Gemini)
+	s.Feed([]byte(said[:1] + strings.Repeat(" ", maxEvent) + said[1:]))
+	if e := s.Finish(); e != None {
+		t.Error(e)
+	}
+}
+
 func TestLargeEvents(t *testing.T) {
 	huge := strings.Repeat("x", 2*maxEvent)
 	f := func(d Dialect, want string, payloads ...string) {

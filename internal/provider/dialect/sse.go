@@ -66,9 +66,12 @@ func (s *Stream) dispatch(rest []byte) Event {
 	}
 	large := s.large
 	s.large = false
-	name, data, lines := s.fields(raw)
-	if lines == 0 { // a comment, or what a browser would not dispatch either
+	name, data, lines, odd := s.fields(raw)
+	switch {
+	case lines == 0 && !odd: // a comment, or what a browser would not dispatch either
 		return Metadata
+	case lines == 0:
+		data = bytes.TrimSpace(raw)
 	}
 	s.events++
 	if large {
@@ -77,8 +80,25 @@ func (s *Stream) dispatch(rest []byte) Event {
 	return s.read(name, data)
 }
 
-// fields are the event's name, and its data: lines joined by LF.
-func (s *Stream) fields(raw []byte) (name, data []byte, lines int) {
+// Finish says, where the body has ended, what those bytes are that no event took: Error, or None.
+//
+// Google breaks a stream off with an error as it would answer in place of the stream, over several lines and without
+// "data:", and nothing need follow it. Its SDKs look for that: googleapis/python-genai, _iter_response_stream;
+// googleapis/js-genai, processStreamResponse; googleapis/go-genai, iterateResponseStream.
+func (s *Stream) Finish() Event {
+	if !s.open || s.large || s.dialect.framed() || s.dialect == Unknown {
+		return None
+	}
+	_, _, lines, odd := s.fields(s.held)
+	if lines > 0 || !odd || !json.Valid(s.held) || value(s.held).get("error").empty() {
+		return None
+	}
+	s.done = true
+	return Error
+}
+
+// fields are the event's name, and its data: lines joined by LF. Odd are lines with a field that nobody knows.
+func (s *Stream) fields(raw []byte) (name, data []byte, lines int, odd bool) {
 	raw = bytes.TrimPrefix(raw, []byte("\ufeff")) // legal at the start of the stream alone, and no event's start elsewhere
 	for len(raw) > 0 {
 		n := lineEnd(raw)
@@ -102,9 +122,12 @@ func (s *Stream) fields(raw []byte) (name, data []byte, lines int) {
 				s.scratch = append(append(s.scratch, '\n'), value...)
 				data = s.scratch
 			}
+		case "", "id", "retry":
+		default:
+			odd = true
 		}
 	}
-	return name, data, lines
+	return name, data, lines, odd
 }
 
 // read says what an event is. Until output was seen its data must be JSON throughout; after that it is only searched.

@@ -23,7 +23,7 @@ type FaultKind string
 const (
 	Refuse      FaultKind = "refuse"       // an answer of Status in place of the inference
 	ErrorFirst  FaultKind = "error first"  // a stream of 200 whose first event, or first after metadata, is an error, in place of the inference [Refuse]
-	Fail        FaultKind = "fail"         // an answer of Status
+	Fail        FaultKind = "fail"         // an answer of Status, which should be none that says that nothing was done
 	StallHead   FaultKind = "stall head"   // silence, until the client leaves
 	StallFirst  FaultKind = "stall first"  // silence after the head and the metadata [the head]
 	StallMiddle FaultKind = "stall middle" // silence after half of the answer

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -123,6 +124,10 @@ func generate(c *call, model string, streamed bool) error {
 		return nil
 	}
 	s, said := c.stream("\r\n"), 0
+	s.fail = func(f *failure) { // as Google breaks a stream off: over several lines, and no event
+		text, _ := json.MarshalIndent(geminiError(f, ""), "", "  ")
+		_, _ = c.w.Write(append(text, '\n'))
+	}
 	s.words(a.pieces, func(piece string) {
 		said++
 		reason := ""
