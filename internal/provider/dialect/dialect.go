@@ -57,14 +57,14 @@ func ofPath(path string) Dialect {
 		return Chat
 	case "responses":
 		return Responses
-	case "messages":
-		return Messages
 	case "converse-stream":
 		return Converse
 	case "invoke-with-response-stream":
 		return Invoke
 	}
 	switch {
+	case strings.HasSuffix(path, "/v1/messages"): // messages alone is a name that other protocols have too, such as MCP
+		return Messages
 	case called(last, "streamGenerateContent"):
 		return Gemini
 	case called(last, "streamRawPredict") && strings.Contains(path, "/publishers/anthropic/"): // other publishers have other APIs

@@ -22,6 +22,9 @@ func TestOf(t *testing.T) {
 	f(Converse, "POST", "/model/us.anthropic.claude-v2%3A1/converse-stream", frames, "")
 	f(Invoke, "POST", "/model/m/invoke-with-response-stream", frames, "")
 
+	f(Messages, "POST", "/anthropic/v1/messages", sse, "")
+	f(Unknown, "POST", "/mcp/messages", sse, "")
+
 	f(Unknown, "GET", "/v1/responses", sse, "")
 	f(Unknown, "POST", "/v1/chat/completions", "application/json", "")
 	f(Unknown, "POST", "/v1/chat/completions", "", "")

@@ -3,6 +3,7 @@ package dialect
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,10 @@ func TestAppendError(t *testing.T) {
 	f(Messages, 502, "", "event: error\n"+`data: {"error":{"message":"MESSAGE","type":"api_error"},"reason":"stream_idle","type":"error"}`+"\n\n")
 	const google = `{"error":{"code":504,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","domain":"ebbgate.dev",` +
 		`"reason":"stream_idle"}],"message":"MESSAGE","status":"DEADLINE_EXCEEDED"}}`
+	for status, word := range map[int]string{503: "UNAVAILABLE", 529: "UNAVAILABLE", 502: "INTERNAL"} {
+		other := strings.NewReplacer("504", strconv.Itoa(status), "DEADLINE_EXCEEDED", word).Replace(google)
+		f(Gemini, status, "", "data: "+other+"\n\n"+other+"\n")
+	}
 	f(Gemini, 504, "", "data: "+google+"\n\n"+google+"\n")
 	f(Converse, 504, "", `{"message":"MESSAGE","originalMessage":"stream_idle","originalStatusCode":504}`)
 	f(Converse, 503, "", `{"message":"MESSAGE"}`)

@@ -86,8 +86,18 @@ func TestInvoke(t *testing.T) {
 		`{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":1}}`)
 	f("oo.", `{"generation":"Hi","stop_reason":null}`, `{"generation":"","stop_reason":"stop","amazon-bedrock-invocationMetrics":{}}`)
 	f("o", `{"type":`)
+	f("e.", `{"type":"error","error":{"type":"overloaded_error"}}`)
 	if got := reading(t, Invoke, event("chunk", `{"bytes":"%"}`), event("other", `{}`), exception("x", `{}`)); got != "ooe." {
 		t.Error(got)
+	}
+}
+
+func TestLargeFramesInParts(t *testing.T) {
+	in := []byte(event("contentBlockDelta", strings.Repeat(" ", 2*maxEvent)) + event("messageStop", "{}"))
+	for _, part := range []int{1000, maxEvent, len(in)} {
+		if got := strings.Join(kinds(Converse, in, part), ","); got != "output,end,true true none" {
+			t.Errorf("%d bytes at a time: %s", part, got)
+		}
 	}
 }
 

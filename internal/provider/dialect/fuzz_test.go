@@ -25,7 +25,7 @@ func kinds(d Dialect, in []byte, part int) []string {
 			}
 		}
 	}
-	return append(list, fmt.Sprint(s.Boundary(), s.Ended()))
+	return append(list, fmt.Sprint(s.Boundary(), s.Ended(), s.Finish()))
 }
 
 func fuzz(f *testing.F, dialects ...Dialect) {
@@ -46,6 +46,7 @@ func FuzzServerSentEvents(f *testing.F) {
 		for _, in := range []string{
 			": ping\r\n\r\ndata: {\"choices\":[]}\r\n\r\ndata: [DONE]\r\n\r\n", "\ufeffdata:{}\r\rdata\n\n\r\n\r\n", "data: {\"choices\":\ndata:[{\"delta\":{\"content\":\"\"}}]}\n\n",
 			strings.Join(data(`message_start| {"type":"message_start","message":{}}`, `error| {"error":{}}`, `{"candidates":[{"finishReason":"STOP"}]}`), ""),
+			"{\n  \"error\": {}\n}\n", "data: {}\n\n{\"error\":[1]\r\n}",
 			strings.Join(data(`{"type":"response.created","response":{"output":[ ]}}`, `{"type":"response.completed"}`), ""),
 		} {
 			f.Add([]byte(in), uint8(i), uint16(7))

@@ -249,6 +249,10 @@ func TestServerSentEvents(t *testing.T) {
 	if n, e := s.Feed(nil); n != 0 || e != None {
 		t.Errorf("nothing: %d, %s", n, e)
 	}
+	s.Reset(Unknown)
+	if n, e := s.Feed([]byte("data: {}\n\n")); n != 10 || e != Output {
+		t.Errorf("no dialect: %d, %s", n, e)
+	}
 }
 
 func TestErrorsOutsideOfEvents(t *testing.T) {
