@@ -44,9 +44,9 @@ type Stream struct {
 	scratch []byte // data whose bytes do not stand together in the stream
 }
 
-// Reset makes the stream one of the dialect's, with nothing read. It keeps memory.
+// Reset makes the stream one of the dialect's, with nothing read. It keeps a little memory.
 func (s *Stream) Reset(d Dialect) {
-	*s = Stream{dialect: d, held: s.held[:0], scratch: s.scratch[:0]}
+	*s = Stream{dialect: d, held: idle(s.held), scratch: idle(s.scratch)}
 }
 
 // Feed reads p up to the end of the first event that ends in it, takes n bytes, and says what the event is. With None
