@@ -37,9 +37,10 @@ var walls = []wall{
 	{folder: "internal/plan", own: []string{}, only: []string{}},
 	{folder: "internal/problem", own: []string{}, only: []string{}},
 	{folder: "internal/http1", own: []string{"internal/exchange"}, only: []string{}},
+	{folder: "internal/provider", own: []string{"internal/exchange"}, only: []string{}},
 	{
 		folder:  "internal/proxy",
-		own:     []string{"internal/exchange", "internal/http1", "internal/plan", "internal/policy", "internal/problem"},
+		own:     []string{"internal/exchange", "internal/http1", "internal/plan", "internal/policy", "internal/problem", "internal/provider"},
 		foreign: []string{"k8s.io", "sigs.k8s.io", "istio.io"},
 	},
 	{

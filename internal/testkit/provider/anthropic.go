@@ -30,6 +30,7 @@ func anthropic() dialect {
 		explain: func(f *failure, id string) any {
 			return object{"type": "error", "error": object{"type": f.kind, "message": f.message}, "request_id": id}
 		},
+		failed: "error",
 	}
 }
 
@@ -92,7 +93,9 @@ func messages(c *call) error {
 	if !ok {
 		return invalid("", "system: Input should be a valid string or list of blocks")
 	}
-	c.execute()
+	if err := c.execute(request.Stream); err != nil {
+		return err
+	}
 	if beta := c.r.Header.Values("Anthropic-Beta"); len(beta) > 0 {
 		c.w.Header().Set("Anthropic-Beta", strings.Join(beta, ","))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type dialect struct {
 	route   func(method, path string) (endpoint, error) // path is escaped
 	keys    func(http.Header) []string                  // every key presented
 	explain func(f *failure, id string) any             // an error's body
+	failed  string                                      // the name of an error event
+	label   func(http.Header, *failure)                 // fields of an error; may be nil
 }
 
 // endpoint answers a request, or returns a failure before it has written anything.
@@ -26,6 +29,8 @@ type failure struct {
 	code    string
 	param   string
 	message string
+
+	retryAfter string
 }
 
 func (f *failure) Error() string { return f.message }
@@ -55,6 +60,8 @@ type call struct {
 	r        *http.Request
 	id       string
 	body     []byte
+	fault    Fault
+	executed bool
 }
 
 // decode reads the body as JSON. Fields that are not emulated are the SDKs' business and are passed over.
@@ -85,9 +92,6 @@ func (c *call) model(name string) error {
 	return nil
 }
 
-// execute counts an inference. An endpoint calls it once, after its last check and before it writes.
-func (c *call) execute() { c.provider.executions.Add(1) }
-
 func (c *call) json(status int, payload any) {
 	body, err := encode(payload)
 	if err != nil {
@@ -95,23 +99,38 @@ func (c *call) json(status int, payload any) {
 		return
 	}
 	c.w.Header().Set("Content-Type", "application/json")
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(status)
-	_, _ = c.w.Write(body) // a client that left is no matter
+	c.write(body)
 }
 
-// stream sends server-sent events, each flushed by itself.
+// stream sends events, each flushed by itself.
 type stream struct {
 	call    *call
 	flusher *http.ResponseController
-	lineEnd string
-	lost    bool // the client left; nothing more is sent
+	frame   func(event string, data []byte) []byte
+	fail    func(*failure) // sends an error event
+	lost    bool           // the client left, or the stream is to go wrong; nothing more is sent
 }
 
+// stream answers with server-sent events.
 func (c *call) stream(lineEnd string) *stream {
-	c.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	return c.open("text/event-stream; charset=utf-8", func(event string, data []byte) []byte {
+		text := "data: " + string(data) + lineEnd + lineEnd
+		if event != "" {
+			text = "event: " + event + lineEnd + text
+		}
+		return []byte(text)
+	})
+}
+
+func (c *call) open(contentType string, frame func(event string, data []byte) []byte) *stream {
+	c.w.Header().Set("Content-Type", contentType)
 	c.w.Header().Set("Cache-Control", "no-cache")
 	c.w.WriteHeader(http.StatusOK)
-	return &stream{call: c, flusher: http.NewResponseController(c.w), lineEnd: lineEnd}
+	s := &stream{call: c, flusher: http.NewResponseController(c.w), frame: frame}
+	s.fail = func(f *failure) { s.send(c.provider.dialect.failed, c.provider.dialect.explain(f, c.id)) }
+	return s
 }
 
 // send writes one event; the name may be empty.
@@ -121,24 +140,22 @@ func (s *stream) send(event string, payload any) {
 		s.lose()
 		return
 	}
-	s.write(event, string(bytes.TrimSpace(data)))
+	s.write(event, bytes.TrimSpace(data))
 }
 
-func (s *stream) write(event, data string) {
+func (s *stream) write(event string, data []byte) {
 	if s.lost {
 		return
 	}
-	text := "data: " + data + s.lineEnd + s.lineEnd
-	if event != "" {
-		text = "event: " + event + s.lineEnd + text
-	}
-	if _, err := s.call.w.Write([]byte(text)); err != nil || s.flusher.Flush() != nil {
+	if _, err := s.call.w.Write(s.frame(event, data)); err != nil || s.flusher.Flush() != nil {
 		s.lose()
 	}
 }
 
 // words sends an answer word by word at the configured pace.
 func (s *stream) words(pieces []string, send func(piece string)) {
+	_ = s.flusher.Flush() // the head, where no event came before
+	s.atFirst()
 	for i, piece := range pieces {
 		if i > 0 && s.call.provider.config.Pace > 0 {
 			select {
@@ -151,6 +168,9 @@ func (s *stream) words(pieces []string, send func(piece string)) {
 			return
 		}
 		send(piece)
+		if i == (len(pieces)-1)/2 {
+			s.atMiddle()
+		}
 	}
 }
 

@@ -42,7 +42,9 @@ func embeddings(c *call) error {
 	case request.EncodingFormat != "float" && request.EncodingFormat != "base64":
 		return invalid("encoding_format", "Invalid value for 'encoding_format'.")
 	}
-	c.execute()
+	if err := c.execute(false); err != nil {
+		return err
+	}
 	list := make([]object, len(inputs))
 	for i, input := range inputs {
 		vector := embed(input, request.Dimensions)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,7 +39,11 @@ func geminiError(f *failure, _ string) any {
 		status = "PERMISSION_DENIED"
 	case http.StatusNotFound:
 		status = "NOT_FOUND"
-	case http.StatusInternalServerError:
+	case http.StatusTooManyRequests:
+		status = "RESOURCE_EXHAUSTED"
+	case http.StatusServiceUnavailable, 529:
+		status = "UNAVAILABLE"
+	case http.StatusInternalServerError, http.StatusBadGateway:
 		status = "INTERNAL"
 	}
 	body := object{"code": f.status, "message": f.message, "status": status}
@@ -100,7 +105,9 @@ func generate(c *call, model string, streamed bool) error {
 			question = content.text()
 		}
 	}
-	c.execute()
+	if err := c.execute(streamed); err != nil {
+		return err
+	}
 	a, id := say(question, request.GenerationConfig.MaxOutputTokens, texts...), rand.Text()
 	reply := func(text, reason string, output int) object {
 		candidate := object{"content": object{"parts": []object{{"text": text}}, "role": "model"}, "index": 0}
@@ -117,6 +124,10 @@ func generate(c *call, model string, streamed bool) error {
 		return nil
 	}
 	s, said := c.stream("\r\n"), 0
+	s.fail = func(f *failure) { // as Google breaks a stream off: over several lines, and no event
+		text, _ := json.MarshalIndent(geminiError(f, ""), "", "  ")
+		_, _ = c.w.Write(append(text, '\n'))
+	}
 	s.words(a.pieces, func(piece string) {
 		said++
 		reason := ""

@@ -53,6 +53,10 @@ func openAIError(f *failure, _ string) any {
 	switch kind { // OpenAI knows fewer types than the others
 	case "authentication_error", "not_found_error", "request_too_large":
 		kind = "invalid_request_error"
+	case "rate_limit_error":
+		kind = "requests"
+	case "overloaded_error", "api_error":
+		kind = "server_error"
 	}
 	return object{"error": object{"message": f.message, "type": kind, "param": orNull(f.param), "code": orNull(f.code)}}
 }
@@ -95,7 +99,9 @@ func chat(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.execute()
+	if err := c.execute(request.Stream); err != nil {
+		return err
+	}
 	c.openAIHeaders()
 	a := say(question, max(request.MaxTokens, request.MaxCompletionTokens), texts...)
 	base := object{
@@ -133,7 +139,7 @@ func streamChat(c *call, a answer, base object, usage bool) {
 		base["choices"], base["usage"] = []object{}, chatUsage(a)
 		s.send("", base)
 	}
-	s.write("", "[DONE]")
+	s.write("", []byte("[DONE]"))
 }
 
 func chatUsage(a answer) object {

@@ -1,6 +1,6 @@
-// Package provider emulates AI providers over TLS, HTTP/1.1 and HTTP/2: OpenAI, Anthropic and Gemini. An emulator
+// Package provider emulates AI providers over TLS, HTTP/1.1 and HTTP/2: OpenAI, Anthropic, Gemini and Bedrock. An emulator
 // checks what it is sent as the provider would (path, key, headers, required fields), answers in the provider's shapes,
-// plain or streamed, so that the official SDKs work with it, and counts the inferences it ran.
+// plain or streamed, so that the official SDKs work with it, counts the inferences it ran, and fails on demand at any point of the exchange.
 //
 // The answer quotes the last user message and usage counts words, so that tests know both beforehand. It runs no model,
 // calls no tools, looks at no images, and refuses with the provider's own error what it does not emulate. The built-in
@@ -41,6 +41,7 @@ const (
 	OpenAI    Kind = "OpenAI"
 	Anthropic Kind = "Anthropic"
 	Gemini    Kind = "Gemini"
+	Bedrock   Kind = "Bedrock" // ConverseStream and Converse
 )
 
 // Config is what an emulator is. Kind, Key and Certificate are required.
@@ -51,6 +52,7 @@ type Config struct {
 	Address     string        // to listen on; empty is a free port of 127.0.0.1
 	Models      []string      // that exist; empty: any that is asked for
 	Pace        time.Duration // between the words of a streamed answer
+	Ledger      *Ledger       // witness of what is inferred for whom, shared with other emulators; nil is one of its own
 	Rejection   int           // status for a wrong key; zero is 401. The real Gemini answers 400 to one
 }
 
@@ -66,6 +68,7 @@ type Provider struct {
 	executions atomic.Int64
 	rejections atomic.Int64
 	aborted    atomic.Int64
+	fail       atomic.Pointer[func(*http.Request) Fault]
 
 	mu      sync.Mutex
 	closed  bool
@@ -86,8 +89,13 @@ func New(config Config) (*Provider, error) {
 		p.dialect = anthropic()
 	case config.Kind == Gemini:
 		p.dialect = gemini()
+	case config.Kind == Bedrock:
+		p.dialect = bedrock()
 	default:
 		return nil, fmt.Errorf("start provider emulator: no kind %q", config.Kind)
+	}
+	if config.Ledger == nil {
+		p.config.Ledger = new(Ledger)
 	}
 	p.SetKey(config.Key)
 	address := config.Address
@@ -113,6 +121,7 @@ func (p *Provider) serve() {
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{p.config.Certificate}},
 		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes are their clients' to report
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
 	go func() {
 		defer close(p.served)
@@ -128,6 +137,10 @@ func (p *Provider) URL() string { return "https://" + p.Addr() }
 
 // Executions is how many inferences were run: requests that passed every check, whether or not their answer arrived.
 func (p *Provider) Executions() int64 { return p.executions.Load() }
+
+// Executed is how many inferences were run for the request of this name in its LedgerField, by all emulators that share
+// the Ledger.
+func (p *Provider) Executed(id string) int { return p.config.Ledger.Executed(id) }
 
 // Rejections is how many requests were refused.
 func (p *Provider) Rejections() int64 { return p.rejections.Load() }
@@ -179,7 +192,16 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !errors.As(err, &refused) {
 		refused = &failure{status: http.StatusInternalServerError, kind: "api_error", message: "The answer could not be made."}
 	}
-	p.rejections.Add(1)
+	if !c.executed {
+		p.rejections.Add(1)
+	}
+	c.executed = false // what follows is the failure itself
+	if refused.retryAfter != "" {
+		w.Header().Set("Retry-After", refused.retryAfter)
+	}
+	if p.dialect.label != nil {
+		p.dialect.label(w.Header(), refused)
+	}
 	c.json(refused.status, p.dialect.explain(refused, c.id))
 }
 
@@ -200,6 +222,7 @@ func (p *Provider) handle(c *call) error {
 	if err := p.authenticate(p.dialect.keys(c.r.Header)); err != nil {
 		return err
 	}
+	c.fault = p.fault(c.r)
 	return run(c)
 }
 

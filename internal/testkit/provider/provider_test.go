@@ -52,7 +52,7 @@ func start(t *testing.T, config Config) *harness {
 	})
 	h := &harness{Provider: p, t: t, client: &http.Client{Transport: transport}, header: http.Header{"Content-Type": {"application/json"}}}
 	switch config.Kind {
-	case OpenAI:
+	case OpenAI, Bedrock:
 		h.header.Set("Authorization", "Bearer "+testKey)
 	case Anthropic:
 		h.header.Set("X-Api-Key", testKey)
@@ -145,6 +145,7 @@ var valid = map[Kind]struct{ path, body, keyField, keyPrefix string }{
 	OpenAI:    {"/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"hello there"}]}`, "Authorization", "Bearer "},
 	Anthropic: {"/v1/messages", `{"model":"m","max_tokens":50,"messages":[{"role":"user","content":"hello there"}]}`, "X-Api-Key", ""},
 	Gemini:    {"/v1beta/models/m:generateContent", `{"contents":[{"parts":[{"text":"hello there"}]}]}`, "X-Goog-Api-Key", ""},
+	Bedrock:   {"/model/m/converse", `{"messages":[{"role":"user","content":[{"text":"hello there"}]}]}`, "Authorization", "Bearer "},
 }
 
 func TestConfigIsChecked(t *testing.T) {
@@ -189,6 +190,7 @@ func TestErrorShapes(t *testing.T) {
 	for kind, want := range map[Kind]string{
 		OpenAI:    `{"error":{"code":"invalid_api_key","message":"Incorrect API key provided: ****.","param":null,"type":"invalid_request_error"}}`,
 		Anthropic: `{"error":{"message":"Incorrect API key provided: ****.","type":"authentication_error"},"request_id":"ID","type":"error"}`,
+		Bedrock:   `{"message":"Incorrect API key provided: ****."}`,
 		Gemini: `{"error":{"code":400,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","domain":"googleapis.com",` +
 			`"metadata":{"service":"generativelanguage.googleapis.com"},"reason":"API_KEY_INVALID"}],"message":"Incorrect API key provided: ****.","status":"INVALID_ARGUMENT"}}`,
 	} {
@@ -227,7 +229,7 @@ func TestRefusals(t *testing.T) {
 		t.Helper()
 		h := start(t, Config{Kind: kind, Models: []string{"m"}})
 		response, text := h.call(method, path, h.header, body)
-		if response.StatusCode != status || !strings.Contains(text, `"error"`) || h.Executions() != 0 || h.Rejections() != 1 {
+		if response.StatusCode != status || !strings.Contains(text, `"message"`) || h.Executions() != 0 || h.Rejections() != 1 {
 			t.Errorf("%s %s %s: %d %s, %d executions", method, path, body, response.StatusCode, text, h.Executions())
 		}
 	}
@@ -254,6 +256,8 @@ func TestRefusals(t *testing.T) {
 	check(Gemini, "POST", "/v1beta/models/m:generateContent", `{"contents":[{"role":"user"}]}`, 400)
 	check(Gemini, "POST", "/v1beta/models/m:streamGenerateContent", valid[Gemini].body, 400)
 	check(Gemini, "POST", "/v1beta/models/other:generateContent", valid[Gemini].body, 404)
+	check(Bedrock, "POST", "/model/other/converse", valid[Bedrock].body, 404)
+	check(Bedrock, "POST", "/model/m/invoke", valid[Bedrock].body, 404)
 }
 
 func TestAnthropicTakesEitherFieldButOneCredential(t *testing.T) {

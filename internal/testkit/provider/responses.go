@@ -49,7 +49,9 @@ func responses(c *call) error {
 	if request.MaxOutputTokens != nil {
 		limit = *request.MaxOutputTokens
 	}
-	c.execute()
+	if err := c.execute(request.Stream); err != nil {
+		return err
+	}
 	c.openAIHeaders()
 	r := response{request: request, answer: say(question, limit, texts...), id: "resp_" + rand.Text(), item: "msg_" + rand.Text(), created: time.Now().Unix()}
 	if request.Stream {
@@ -111,6 +113,9 @@ func (r response) stream(c *call) {
 		payload["type"], payload["sequence_number"] = event, number
 		number++
 		s.send(event, payload)
+	}
+	s.fail = func(f *failure) {
+		send("error", object{"code": f.kind, "message": f.message, "param": nil})
 	}
 	place := func(fields object) object {
 		fields["item_id"], fields["output_index"], fields["content_index"] = r.item, 0, 0

@@ -254,6 +254,26 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+func TestConverse(t *testing.T) {
+	h := start(t, Config{Kind: Bedrock})
+	type reply struct {
+		Output struct {
+			Message struct{ Content []struct{ Text string } }
+		}
+		StopReason string
+		Usage      struct{ InputTokens, OutputTokens, TotalTokens int }
+	}
+	var got reply
+	h.post("/model/us.amazon.nova-micro-v1%3A0/converse", `{"system":[{"text":"be kind"}],"messages":[{"role":"user","content":[{"text":"hello there"}]}],"inferenceConfig":{"maxTokens":3}}`, &got)
+	if got.Output.Message.Content[0].Text != `You said: "hello` || got.StopReason != "max_tokens" || got.Usage.InputTokens != 4 || got.Usage.TotalTokens != 7 {
+		t.Errorf("%+v", got)
+	}
+	h.header.Set("Authorization", "Bearer wrong")
+	if response, _ := h.call(http.MethodPost, valid[Bedrock].path, h.header, valid[Bedrock].body); response.Header.Get("X-Amzn-Errortype") != "AccessDeniedException" {
+		t.Errorf("%v", response.Header)
+	}
+}
+
 func TestAnswerQuotesNoMoreThanItMay(t *testing.T) {
 	if got := Answer(strings.Repeat("é", maxQuote)); len(got) > maxQuote+100 || !strings.HasSuffix(got, `…"`) {
 		t.Errorf("%d bytes", len(got))
