@@ -47,7 +47,7 @@ type Kind struct {
 	// what is wrong there.
 	Translate func(refs References, object Object) any
 
-	// Effective says why an accepted policy can have no effect on a target; empty where it has one. The target is nil
+	// Effective says why an accepted policy, or a part of it, can have no effect on a target; empty where all has. The target is nil
 	// where it is no backend. May be nil.
 	Effective func(config any, target *plan.Backend) string
 
