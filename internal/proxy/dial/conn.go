@@ -34,7 +34,7 @@ type Conn struct {
 	vetted  atomic.Pointer[Target] // whose Handshake stages let it in, the last of them
 
 	since  time.Time     // idle since
-	limit  time.Duration // idle time the far side allows, or ours
+	keep   time.Duration // idle time the far side allows, or keepForever
 	full   bool          // the last read filled its buffer: plaintext may be left in tls
 	broken atomic.Bool
 	timed  atomic.Bool // a deadline was set
@@ -48,7 +48,7 @@ func newConn(socket *net.TCPConn, address netip.AddrPort, p *pool) (*Conn, error
 		return nil, fmt.Errorf("reach socket: %w", err)
 	}
 	w := &wire{Conn: socket}
-	c := &Conn{plain: w, wire: w, socket: socket, raw: raw, pool: p, address: address, limit: idleLimit}
+	c := &Conn{plain: w, wire: w, socket: socket, raw: raw, pool: p, address: address, keep: keepForever}
 	c.peek.look = c.peek.at
 	return c, nil
 }
@@ -127,7 +127,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 
 // KeepAlive is how long the far side said it keeps the idle connection (the timeout of a Keep-Alive field). Ours ends a
 // second earlier, so that a request does not meet the close.
-func (c *Conn) KeepAlive(timeout time.Duration) { c.limit = min(idleLimit, timeout-time.Second) }
+func (c *Conn) KeepAlive(timeout time.Duration) { c.keep = timeout - time.Second }
 
 // Put gives the connection back: to its pool if another request may use it, else it is closed. The message's views of
 // Reader's buffer end with it.
@@ -135,7 +135,7 @@ func (c *Conn) Put() {
 	if !c.lent.Swap(false) {
 		return
 	}
-	if c.broken.Load() || c.closed.Load() || c.limit <= 0 || !c.Reader.Reusable() || !c.Reader.Release() {
+	if c.broken.Load() || c.closed.Load() || c.keep <= 0 || !c.Reader.Reusable() || !c.Reader.Release() {
 		_ = c.Close()
 		return
 	}
@@ -145,6 +145,7 @@ func (c *Conn) Put() {
 	}
 	c.since = c.pool.now()
 	c.pool.push(c)
+	c.pool.room.wake()
 }
 
 // Close ends the connection. It may be called more than once, and while another goroutine reads or writes.
@@ -153,7 +154,7 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	if c.broken.Load() {
-		return c.socket.Close()
+		return c.wire.Close()
 	}
 	c.wire.closing.Store(true)
 	return c.plain.Close()
@@ -168,4 +169,6 @@ func (c *Conn) CloseWrite() error {
 }
 
 // tired reports whether the connection has been idle for as long as it may.
-func (c *Conn) tired(now time.Time) bool { return now.Sub(c.since) >= c.limit }
+func (c *Conn) tired(now time.Time) bool {
+	return now.Sub(c.since) >= min(c.keep, c.pool.room.limits.Load().Idle)
+}

@@ -9,17 +9,15 @@ import (
 	"net/netip"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
 )
 
 // connect makes a new connection within the connect timeout: name, TCP, TLS and the Handshake stages. h2 is whether TLS
 // offers HTTP/2.
 func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error) {
-	if limit := t.Settings.Timeouts.Connect; limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, errConnectTimeout)
-		defer cancel()
-	}
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
 	list, failure := t.candidates(ctx, turn)
 	if failure != nil {
 		return nil, failure
@@ -33,6 +31,7 @@ func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error)
 			return nil, failure
 		}
 		c, err := t.establish(ctx, conn, address, h2)
+		t.tell(ctx, address, policy.FaultTLS, err)
 		if err == nil {
 			return c, nil
 		}
@@ -45,6 +44,14 @@ func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error)
 	return nil, failure
 }
 
+// bounded is ctx until the connect timeout is over.
+func (t *Target) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if limit := t.Settings.Timeouts.Connect; limit > 0 {
+		return context.WithTimeoutCause(ctx, limit, errConnectTimeout)
+	}
+	return ctx, func() {}
+}
+
 // candidates are the addresses in the order in which to try them.
 func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *Error) {
 	if t.fixed != nil {
@@ -52,11 +59,11 @@ func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *E
 		if n == 0 {
 			return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("%s: %w", t.Backend.Name, ErrNoEndpoints)}
 		}
-		list := make([]netip.AddrPort, min(n, maxCandidates))
+		list := make([]netip.AddrPort, n)
 		for i := range list {
 			list[i] = t.fixed[(turn+i)%n]
 		}
-		return list, nil
+		return t.ordered(list), nil
 	}
 	addresses, err := t.dialer.resolver.Lookup(ctx, t.Hostname, &t.Settings.DNS)
 	if err != nil {
@@ -67,11 +74,11 @@ func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *E
 		}
 		return nil, &Error{Reason: exchange.DNSFailed, Err: err}
 	}
-	list := make([]netip.AddrPort, min(len(addresses), maxCandidates))
+	list := make([]netip.AddrPort, len(addresses))
 	for i := range list {
-		list[i] = netip.AddrPortFrom(addresses[i].Unmap(), uint16(t.Port)) //nolint:gosec // Prepare bounds it
+		list[i] = t.at(addresses[i])
 	}
-	return list, nil
+	return t.ordered(list), nil
 }
 
 // establish makes a connection of a socket: TLS, verification and the Handshake stages come before anybody may write.

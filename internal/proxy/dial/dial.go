@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,10 +28,10 @@ import (
 
 const (
 	stagger       = 250 * time.Millisecond // between connection attempts (RFC 8305, section 5)
-	idleLimit     = 90 * time.Second       // EgressPolicy.connections.idle
+	idleLimit     = 90 * time.Second       // before an idle connection is closed, where no setting says so
 	sweepInterval = time.Second
 	keepAlive     = 30 * time.Second
-	maxIdle       = 512 // idle connections of one pool
+	maxIdle       = 512 // idle connections of one pool, where no setting bounds them
 	maxHosts      = 256 // names of one wildcard backend with a pool of their own
 	maxCandidates = 32  // addresses one Get tries
 	maxHandshakes = 2   // connections one Get does TLS on: a replica that breaks off may be the only one that does
@@ -56,6 +57,7 @@ type Dialer struct {
 
 	mu     sync.Mutex
 	pools  map[poolKey]*pool
+	rooms  map[roomKey]*room
 	closed bool
 }
 
@@ -76,6 +78,7 @@ func New(c Config) (*Dialer, error) {
 		now:      c.Now,
 		net:      net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3}},
 		pools:    make(map[poolKey]*pool),
+		rooms:    make(map[roomKey]*room),
 
 		transport: newTransport(), tunnels: newTunnels(),
 	}, nil
@@ -103,6 +106,7 @@ func (d *Dialer) Sweep() {
 	for _, p := range d.pools {
 		pools = append(pools, p)
 	}
+	maps.DeleteFunc(d.rooms, func(_ roomKey, r *room) bool { return r.empty() })
 	d.mu.Unlock()
 	now := d.now()
 	for _, p := range pools {
@@ -137,29 +141,45 @@ func (d *Dialer) Get(ctx context.Context, t *Target, w Want) (Upstream, error) {
 		defer cancel()
 	}
 	turn := t.turn(w.Endpoint)
-	if h2, only := t.wants(w); h2 {
-		var up Upstream
-		var failure *Error
-		if w.Switch {
-			up, failure = t.tunnel(ctx, turn)
-		} else {
-			up, failure = t.stream(ctx, turn, only)
+	up, failure := t.acquire(ctx, turn, w, nil)
+	if full(failure) {
+		up, failure = t.wait(ctx, turn, w)
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	if s, ok := up.(*Stream); ok {
+		s.ctx, s.cancel = context.WithCancel(life)
+	}
+	return up, nil
+}
+
+// acquire takes a connection, or a stream, without waiting for those in use; where only they are left, it is full.
+func (t *Target) acquire(ctx context.Context, turn int, want Want, w *waiter) (Upstream, *Error) {
+	if h2, only := t.wants(want); h2 {
+		if want.Switch {
+			s, failure := t.tunnel(ctx, turn, w)
+			if failure != nil {
+				return nil, failure
+			}
+			return s, nil
 		}
-		if failure != nil {
-			return nil, failure
-		}
-		if s, ok := up.(*Stream); ok {
-			s.ctx, s.cancel = context.WithCancel(life)
-		}
-		if up != nil {
-			return up, nil
+		if up, failure := t.stream(ctx, turn, only, w); up != nil || failure != nil {
+			return up, failure
 		}
 	}
-	if c := t.reuse(ctx, turn); c != nil {
+	if !t.pool.room.first(w) {
+		return nil, errFull
+	}
+	c := t.reuse(ctx, turn)
+	if c == nil && len(t.fixed) > 1 && !want.Endpoint.IsValid() && t.pool.room.tight() {
+		c = t.reuseAny(ctx)
+	}
+	if c != nil {
 		c.lend(true)
 		return c, nil
 	}
-	c, failure := t.connect(ctx, turn, false)
+	c, failure := t.open(ctx, turn, false, w)
 	if failure != nil {
 		return nil, failure
 	}
@@ -167,12 +187,20 @@ func (d *Dialer) Get(ctx context.Context, t *Target, w Want) (Upstream, error) {
 	return c, nil
 }
 
-// turn says at which of the addresses of its own to begin.
+// turn says at which of the addresses of its own to begin: the one preferred or next, else the first after it that is
+// not to be skipped.
 func (t *Target) turn(preferred netip.AddrPort) int {
+	turn := -1
 	if preferred.IsValid() {
-		if i := slices.Index(t.fixed, preferred); i >= 0 {
-			return i
+		turn = slices.Index(t.fixed, preferred)
+	}
+	if turn < 0 {
+		turn = int(t.pool.turn.Add(1) & turnMask)
+	}
+	for i := range t.fixed {
+		if !t.skips(t.fixed[(turn+i)%len(t.fixed)]) {
+			return turn + i
 		}
 	}
-	return int(t.pool.turn.Add(1) & turnMask)
+	return turn
 }

@@ -136,13 +136,7 @@ func TestOnlyCurrentAddresses(t *testing.T) {
 func TestEndpointsTakeTurns(t *testing.T) {
 	one, two := serve(t, "127.0.0.1:0", nil), serve(t, "127.0.0.2:0", nil)
 	n := dialer(t)
-	c := n.config(one, nil)
-	c.Backend = &plan.Backend{Name: "Service/ai/vllm:80", Origin: plan.Endpoints, Port: 80}
-	c.Hostname = ""
-	for _, f := range []*far{one, two} {
-		a := netip.MustParseAddrPort(f.Addr().String())
-		c.Backend.Addresses = append(c.Backend.Addresses, plan.Endpoint{Address: a.Addr().String(), Port: int(a.Port())})
-	}
+	c := n.endpoints(one, two)
 	target := n.prepare(t, c)
 	used := map[string]int{}
 	for range 10 {

@@ -181,6 +181,18 @@ func (n *near) config(f net.Listener, setting *TLS) TargetConfig {
 	}
 }
 
+// endpoints is a backend that has the far sides' addresses.
+func (n *near) endpoints(list ...*far) TargetConfig {
+	c := n.config(list[0], nil)
+	c.Backend = &plan.Backend{Name: "Service/ai/vllm:80", Origin: plan.Endpoints, Port: 80}
+	c.Hostname = ""
+	for _, f := range list {
+		a := netip.MustParseAddrPort(f.Addr().String())
+		c.Backend.Addresses = append(c.Backend.Addresses, plan.Endpoint{Address: a.Addr().String(), Port: int(a.Port())})
+	}
+	return c
+}
+
 func (n *near) prepare(t testing.TB, c TargetConfig) *Target {
 	t.Helper()
 	target, err := n.Prepare(c)

@@ -58,7 +58,8 @@ type shared struct {
 	conn    *Conn
 	client  *http.ClientConn
 	used    atomic.Bool
-	retired atomic.Bool // closed once its last stream has ended
+	retired atomic.Bool  // closed once its last stream has ended
+	since   atomic.Int64 // it has had no stream; Unix nanoseconds, 0 while it has
 }
 
 // Stream is one exchange on a connection that speaks HTTP/2, reserved until RoundTrip or Put.
@@ -128,7 +129,7 @@ func newTransport() *http.Transport {
 	}
 	return &http.Transport{
 		DialContext: take, DialTLSContext: take,
-		DisableCompression: true, Protocols: &protocols, IdleConnTimeout: idleLimit, MaxResponseHeaderBytes: maxHead,
+		DisableCompression: true, Protocols: &protocols, MaxResponseHeaderBytes: maxHead,
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 }
@@ -153,7 +154,16 @@ func (t *Target) wants(w Want) (h2, only bool) {
 
 // stream is a place on a connection that speaks HTTP/2: on one that has room, else on a new one, which many may wait for.
 // Where the far side chose HTTP/1.1, it is a connection of that.
-func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Error) {
+func (t *Target) stream(ctx context.Context, turn int, only bool, w *waiter) (Upstream, *Error) {
+	if !t.pool.room.mayJoin(t.pool, w) {
+		return nil, errFull
+	}
+	if s := t.join(ctx, turn); s != nil {
+		return s, nil
+	}
+	callers := ctx
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
 	key := netip.AddrPort{}
 	if n := len(t.fixed); n > 0 {
 		key = t.fixed[turn%n]
@@ -185,20 +195,20 @@ func (t *Target) stream(ctx context.Context, turn int, only bool) (Upstream, *Er
 			t.pool.land(key, f)
 			return s, nil
 		}
-		up, failure := t.fly(ctx, turn, only)
+		up, failure := t.fly(ctx, turn, only, w)
 		f.made = failure == nil
-		if failure != nil && ctx.Err() == nil { // else it is the leader's own
+		if failure != nil && callers.Err() == nil && !full(failure) { // else it is the leader's own
 			f.failure = failure
 		}
 		t.pool.land(key, f)
 		return up, failure
 	}
-	return t.fly(ctx, turn, only)
+	return t.fly(ctx, turn, only, w)
 }
 
 // fly makes a connection and takes a place on it.
-func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error) {
-	c, failure := t.connect(ctx, turn, true)
+func (t *Target) fly(ctx context.Context, turn int, only bool, w *waiter) (Upstream, *Error) {
+	c, failure := t.open(ctx, turn, true, w)
 	if failure != nil {
 		return nil, failure
 	}
@@ -213,7 +223,7 @@ func (t *Target) fly(ctx context.Context, turn int, only bool) (Upstream, *Error
 	}
 	s, err := t.share(ctx, c)
 	if err != nil {
-		_ = c.socket.Close()
+		_ = c.wire.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: err, Address: c.address}
 	}
 	if err := s.client.Reserve(); err != nil {
@@ -242,19 +252,26 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	}
 	s := &shared{conn: c, client: client}
 	client.SetStateHook(func(cc *http.ClientConn) {
-		if cc.Err() != nil {
+		switch busy := cc.InFlight() > 0; {
+		case cc.Err() != nil:
 			t.pool.forget(s)
-		} else if s.retired.Load() && cc.InFlight() == 0 {
+		case busy:
+			s.since.Store(0)
+		case s.retired.Load():
 			_ = cc.Close()
+		default:
+			s.since.Store(t.dialer.now().UnixNano())
 		}
+		t.pool.room.freed(t.pool)
+		t.pool.room.wake()
 	})
 	return s, nil
 }
 
 // tunnel is a connection for one exchange that switches protocols (RFC 8441). net/http's own client takes no ":protocol";
 // golang.org/x/net's, which it is made from, does.
-func (t *Target) tunnel(ctx context.Context, turn int) (*Stream, *Error) {
-	c, failure := t.connect(ctx, turn, true)
+func (t *Target) tunnel(ctx context.Context, turn int, w *waiter) (*Stream, *Error) {
+	c, failure := t.open(ctx, turn, true, w)
 	if failure != nil {
 		return nil, failure
 	}
@@ -269,7 +286,7 @@ func (t *Target) tunnel(ctx context.Context, turn int) (*Stream, *Error) {
 	c.wire.secure = false                               // as in share
 	client, err := t.dialer.tunnels.NewClientConn(conn) //nolint:staticcheck // see above
 	if err != nil {
-		_ = c.socket.Close()
+		_ = c.wire.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("begin HTTP/2: %w", err), Address: c.address}
 	}
 	return &Stream{shared: &shared{conn: c}, alone: client}, nil
@@ -359,6 +376,22 @@ func (p *pool) forget(s *shared) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.streams = slices.DeleteFunc(slices.Clone(p.streams), func(o *shared) bool { return o == s })
+}
+
+// tired reports whether the connection has had no stream for as long as it may.
+func (s *shared) tired(now time.Time, limit time.Duration) bool {
+	since := s.since.Load()
+	return since > 0 && now.UnixNano()-since >= int64(limit)
+}
+
+// hasStreams reports whether one of the pool's connections has room for one more stream.
+func (p *pool) hasStreams() bool {
+	for _, s := range p.sharing() {
+		if s.client.Err() == nil && !s.retired.Load() && s.client.Available() > 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.children(), (*pool).hasStreams)
 }
 
 // retire closes the connection once its streams have ended.

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
 const (
 	sessions     = 16 // TLS sessions a pool remembers: one name, perhaps several addresses
 	sweptAtOnce  = 32 // idle connections of a pool looked at in one sweep
 	passedAtOnce = 8  // good connections that one target may not use, before it dials
+
+	keepForever = time.Duration(1<<63 - 1)
 )
 
 // poolKey is what connections must have in common to be exchanged for one another.
@@ -34,6 +37,7 @@ type pool struct {
 	config   *tls.Config // nil: plain
 	offering *tls.Config // config that offers HTTP/2
 	now      func() time.Time
+	room     *room
 	refs     int // targets that hold it; guarded by Dialer.mu
 	turn     atomic.Uint32
 	used     atomic.Int64
@@ -42,7 +46,8 @@ type pool struct {
 	idle   []*Conn // the last put back is the last
 	closed bool
 
-	streams    []*shared // never changed, but replaced
+	streams    []*shared    // never changed, but replaced
+	queued     atomic.Int64 // those who wait for a stream; changed under room.mu
 	flights    map[netip.AddrPort]*flight
 	plainSince atomic.Int64 // when the far side chose HTTP/1.1; Unix nanoseconds
 
@@ -50,8 +55,8 @@ type pool struct {
 	hosts   map[string]*pool
 }
 
-func newPool(key poolKey, setting *TLS, now func() time.Time) *pool {
-	p := &pool{key: key, now: now}
+func newPool(key poolKey, setting *TLS, r *room, now func() time.Time) *pool {
+	p := &pool{key: key, now: now, room: r}
 	if setting != nil {
 		p.config = setting.config(key.serverName, now)
 		p.offering = offering(p.config, offers(key.protocol))
@@ -64,12 +69,24 @@ func (d *Dialer) hold(key poolKey, setting *TLS) *pool {
 	defer d.mu.Unlock()
 	p := d.pools[key]
 	if p == nil {
-		p = newPool(key, setting, d.now)
+		p = newPool(key, setting, d.room(roomKey{key.gateway, key.backend}), d.now)
 		p.closed = d.closed
+		p.room.add(p)
 		d.pools[key] = p
 	}
 	p.refs++
 	return p
+}
+
+// room is the one of a backend; it is asked under mu.
+func (d *Dialer) room(key roomKey) *room {
+	r := d.rooms[key]
+	if r == nil {
+		r = &room{}
+		r.set(policy.Connections{})
+		d.rooms[key] = r
+	}
+	return r
 }
 
 func (d *Dialer) release(p *pool) {
@@ -105,7 +122,7 @@ func (p *pool) addHost(key poolKey, setting *TLS, now func() time.Time) *pool {
 	if child := p.hosts[key.hostname]; child != nil {
 		return child
 	}
-	child := newPool(key, setting, now)
+	child := newPool(key, setting, p.room, now)
 	p.mu.Lock() // within hostsMu: close sets closed before it asks for the hosts
 	closed := p.closed
 	p.mu.Unlock()
@@ -120,6 +137,7 @@ func (p *pool) addHost(key poolKey, setting *TLS, now func() time.Time) *pool {
 		p.hosts = make(map[string]*pool)
 	}
 	p.hosts[key.hostname] = child
+	p.room.add(child)
 	return child
 }
 
@@ -141,16 +159,41 @@ func (p *pool) pop(f fit) *Conn {
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		if c := p.idle[i]; f.takes(c.address) {
 			p.idle = slices.Delete(p.idle, i, i+1)
+			p.room.idle.Add(-1)
 			return c
 		}
 	}
 	return nil
 }
 
+// shift takes the connection that has been idle for longest.
+func (p *pool) shift() *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return nil
+	}
+	c := p.idle[0]
+	p.idle = slices.Delete(p.idle, 0, 1)
+	p.room.idle.Add(-1)
+	return c
+}
+
+// idleSince is since when that one is; false where none is.
+func (p *pool) idleSince() (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return time.Time{}, false
+	}
+	return p.idle[0].since, true
+}
+
 // push puts a connection back; a full pool gives up the one longest idle.
 func (p *pool) push(c *Conn) {
+	over := p.room.over()
 	p.mu.Lock()
-	if p.closed {
+	if p.closed || over {
 		p.mu.Unlock()
 		_ = c.Close()
 		return
@@ -159,8 +202,10 @@ func (p *pool) push(c *Conn) {
 	if len(p.idle) >= maxIdle {
 		surplus = p.idle[0]
 		p.idle = slices.Delete(p.idle, 0, 1)
+		p.room.idle.Add(-1)
 	}
 	p.idle = append(p.idle, c)
+	p.room.idle.Add(1)
 	p.mu.Unlock()
 	if surplus != nil {
 		_ = surplus.Close()
@@ -181,7 +226,14 @@ func (p *pool) sweep(now time.Time) {
 	}
 	clear(p.idle[len(kept):])
 	p.idle = kept
+	p.room.idle.Add(-int64(len(over)))
+	streams := p.streams
 	p.mu.Unlock()
+	for _, s := range streams {
+		if s.tired(now, p.room.limits.Load().Idle) {
+			s.retire()
+		}
+	}
 	for _, c := range over {
 		_ = c.Close()
 	}
@@ -194,7 +246,9 @@ func (p *pool) close() {
 	p.mu.Lock()
 	idle, streams := p.idle, p.streams
 	p.idle, p.streams, p.closed = nil, nil, true
+	p.room.idle.Add(-int64(len(idle)))
 	p.mu.Unlock()
+	p.room.remove(p)
 	for _, s := range streams {
 		s.retire()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
 // outcome is how one address fared.
@@ -89,6 +90,7 @@ func (t *Target) try(ctx context.Context, address netip.AddrPort, outcomes chan<
 		}
 		t.dialer.logger.LogAttrs(ctx, slog.LevelDebug, "address does not connect",
 			slog.String("backend", t.Backend.Name), slog.String("address", address.String()), slog.Any("error", err))
+		t.tell(ctx, address, policy.FaultConnect, o.failure)
 	} else {
 		o.conn = conn
 	}

@@ -16,18 +16,35 @@ func (t *Target) reuse(ctx context.Context, turn int) *Conn {
 	if !ok {
 		return nil
 	}
-	return t.take(ctx, f)
+	c := t.take(ctx, f)
+	if c == nil && f.health != nil && t.skipsAll(f.any) {
+		f.health = nil
+		c = t.take(ctx, f)
+	}
+	return c
 }
 
-// fit says which addresses will do: the endpoint in turn, or any of a name's. It is no function, which would be allocated.
+// reuseAny is reuse whose turn it is whichever: for want of room to connect to the one in turn.
+func (t *Target) reuseAny(ctx context.Context) *Conn {
+	for i := range t.fixed {
+		if c := t.reuse(ctx, i); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// fit says which addresses will do: the endpoint in turn, or any of a name's that is not to be skipped. It is no
+// function, which would be allocated.
 type fit struct {
 	endpoint netip.AddrPort
 	any      []netip.Addr
+	health   Health // nil: none is to be skipped
 }
 
 func (f fit) takes(a netip.AddrPort) bool {
 	if f.any != nil {
-		return slices.Contains(f.any, a.Addr())
+		return slices.Contains(f.any, a.Addr()) && (f.health == nil || !f.health.Skip(a))
 	}
 	return a == f.endpoint
 }
@@ -36,7 +53,7 @@ func (f fit) takes(a netip.AddrPort) bool {
 func (t *Target) fit(turn int) (fit, bool) {
 	if t.fixed == nil {
 		addresses, ok := t.dialer.resolver.Cached(t.Hostname, &t.Settings.DNS)
-		return fit{any: addresses}, ok && len(addresses) > 0
+		return fit{any: addresses, health: t.Health}, ok && len(addresses) > 0
 	}
 	if len(t.fixed) == 0 {
 		return fit{}, false

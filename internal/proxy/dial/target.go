@@ -25,6 +25,7 @@ type TargetConfig struct {
 	Settings   *policy.Settings
 	Address    []policy.AddressStage
 	Handshake  []policy.HandshakeStage
+	Health     Health // of the backend's addresses; nil: none is told, and all are taken for well
 }
 
 // Target is a prepared destination. Its pool is shared with every target of the same Gateway, backend, name, port and
@@ -69,6 +70,7 @@ func (d *Dialer) Prepare(c TargetConfig) (*Target, error) {
 	t.pool = d.hold(poolKey{
 		gateway: c.Gateway, backend: c.Backend.Name, hostname: c.Hostname, port: c.Port, protocol: c.Protocol, serverName: name, tls: c.TLS.Key(),
 	}, c.TLS)
+	t.pool.room.set(c.Settings.Connections)
 	return t, nil
 }
 

@@ -14,6 +14,21 @@ type wire struct {
 	probing bool // reads find nothing: what TLS already holds is being looked at
 	closing atomic.Bool
 	records records
+	room    *room // that the connection has a place in; set before anybody else has the connection
+	left    atomic.Bool
+}
+
+// Close gives the connection's place back, whoever closes it: us, crypto/tls or net/http.
+func (w *wire) Close() error {
+	err := w.Conn.Close()
+	w.leave()
+	return err
+}
+
+func (w *wire) leave() {
+	if w.room != nil && !w.left.Swap(true) {
+		w.room.leave()
+	}
 }
 
 // farewell is how long a close waits for room to write its close_notify.
