@@ -71,6 +71,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 			a.Reason, a.Detail = refusal.Reason, refusal.Log
 		}
 		a.Class = j.outcome.class.String()
+		j.learn(c, a)
 		next := j.again(ctx, c, a)
 		switch {
 		case next == nil && j.outcome.spent:
@@ -144,6 +145,9 @@ func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt
 		return refusal
 	}
 	j.classify(c)
+	if j.outcome.class == 0 {
+		return j.await(a)
+	}
 	return nil
 }
 
@@ -158,7 +162,9 @@ func (j *journey) deliver(c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	}
 	j.reuse = j.call.Finish() && err == nil
 	if err != nil {
-		return j.cut(err, a)
+		refusal := j.cut(err, a)
+		j.learnCut(c, a, refusal)
+		return refusal
 	}
 	return nil
 }

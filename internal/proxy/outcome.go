@@ -113,7 +113,7 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		j.x.Aborted, reason = "client", exchange.ClientGone
 	case watch.Shutdown:
 		reason = exchange.ShuttingDown
-	case watch.StreamIdleTimeout, watch.AnswerTimeout:
+	case watch.StreamIdleTimeout, watch.AnswerTimeout, watch.EventTimeout:
 		reason = exchange.StreamIdle
 	case watch.BodyTimeout:
 		reason = exchange.RequestTimeout
@@ -138,6 +138,7 @@ var overs = map[watch.Cause]string{
 	watch.RequestTimeout:    "timeouts.request, or the client's grpc-timeout, was over",
 	watch.StreamIdleTimeout: "timeouts.streamIdle was over",
 	watch.AnswerTimeout:     "timeouts.streamIdle was over",
+	watch.EventTimeout:      "timeouts.streamIdle was over",
 	watch.BodyTimeout:       "the client's body came too slowly",
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/engine"
+	"github.com/ebbgate/ebbgate/internal/proxy/health"
 	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -57,6 +58,7 @@ type Server struct {
 	secure map[string]*secured
 
 	budgets map[budgetKey]*budget
+	health  map[healthKey]*health.Backend
 }
 
 // New makes a Server that serves nothing until its first Update. Shutdown ends it.

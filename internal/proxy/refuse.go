@@ -48,7 +48,7 @@ func (j *journey) refuse(refusal *exchange.Refusal) {
 	}
 	if j.conn.Begun() {
 		x.Aborted = cmp.Or(x.Aborted, string(refusal.Reason))
-		if !j.endGRPC(refusal) {
+		if !j.endGRPC(refusal) && !j.endStream(refusal) {
 			j.conn.Abort()
 		}
 		return

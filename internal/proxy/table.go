@@ -16,6 +16,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/cors"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/engine"
+	"github.com/ebbgate/ebbgate/internal/proxy/health"
 	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
 	"github.com/ebbgate/ebbgate/internal/proxy/pick"
@@ -82,6 +83,7 @@ type candidate struct {
 
 	persistence *persistence
 	budget      *budget
+	health      *health.Backend
 	service     bool   // a Service of the cluster
 	authority   string // Host sent; empty: the client's
 	nameless    string // Host sent where the client (HTTP/1.0) named none
@@ -99,6 +101,7 @@ type builder struct {
 	tls      map[tlsKey]tlsResult
 	targets  map[targetKey]*dial.Target
 	budgets  map[budgetKey]*budget
+	health   map[healthKey]*health.Backend
 	problems []error
 }
 
@@ -115,11 +118,13 @@ type budgetKey struct {
 	setting          policy.Budget
 }
 
+type healthKey struct{ gateway, backend string }
+
 func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b := &builder{
 		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
 		tls: map[tlsKey]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
-		budgets: map[budgetKey]*budget{},
+		budgets: map[budgetKey]*budget{}, health: map[healthKey]*health.Backend{},
 	}
 	for _, secret := range p.Secrets {
 		b.secrets[secret.Name] = secret
@@ -133,7 +138,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 		b.gateway(t, g)
 	}
 	b.chains.Finish()
-	t.targets, s.secure, s.budgets = b.targets, b.secure, b.budgets
+	t.targets, s.secure, s.budgets, s.health = b.targets, b.secure, b.budgets, b.health
 	return t, b.problems
 }
 
@@ -279,7 +284,7 @@ func modifiers(list []plan.Filter) (f filters) {
 }
 
 // ready reports whether the candidate may be drawn while there are others.
-func (c *candidate) ready() bool { return true }
+func (c *candidate) ready() bool { return c.health.Admits() }
 
 func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBackend) *candidate {
 	backend := b.backends[ref.Backend]
@@ -292,6 +297,7 @@ func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBack
 	c := &candidate{backend: backend, chain: b.chains.Chain(scope), filters: modifiers(ref.Filters), service: backend.Origin == plan.Endpoints}
 	c.persistence = persistent(r, backend.Name, c.chain.Settings.Session)
 	c.budget = b.budget(scope.Gateway, backend.Name, c.chain.Settings.Retry.Budget)
+	c.health = b.healthOf(scope.Gateway, backend.Name, c.chain.Settings.Health)
 	c.wildcard = strings.HasPrefix(backend.Hostname, "*.")
 	if !c.wildcard {
 		c.authority = authority(backend.Hostname, backend)
@@ -343,6 +349,20 @@ func (b *builder) budget(gateway, backend string, setting policy.Budget) *budget
 		}
 	}
 	return b.budgets[key]
+}
+
+// healthOf is a backend's, kept from table to table.
+func (b *builder) healthOf(gateway, backend string, setting policy.Health) *health.Backend {
+	key := healthKey{gateway, backend}
+	h := b.health[key]
+	if h == nil {
+		if h = b.server.health[key]; h == nil {
+			h = health.New(health.Config{Setting: setting})
+		}
+		b.health[key] = h
+		h.Set(setting)
+	}
+	return h
 }
 
 func (b *builder) target(gateway string, c *candidate, protocol plan.Protocol, settings *dial.TLS) (*dial.Target, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/http1"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/provider/dialect"
 	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
@@ -44,6 +45,8 @@ type Call struct {
 
 	link     link
 	h1       h1          // link's room
+	events   events      // of an answer that is a provider's stream
+	headed   bool        // the answer's head has come
 	switched bool        // the far side speaks another protocol from here on
 	copying  atomic.Bool // the answer is on its way to the client
 }
@@ -117,6 +120,7 @@ func (c *Call) Answer() error {
 		case res.Status == http.StatusSwitchingProtocols:
 			return c.switches()
 		case res.Status >= 200:
+			c.headed = true
 			clean(&res.Header)
 			return c.unswitched()
 		case res.Status == http.StatusContinue: // that was between us and our client
@@ -146,8 +150,14 @@ func (c *Call) Switched() bool { return c.switched }
 // Account notes what was written of the request so far.
 func (c *Call) Account() { c.link.account(c) }
 
-// Facts are what the attempt proves that failed with err before an answer's head.
-func (c *Call) Facts(err error) Facts { return c.link.facts(c, err) }
+// Facts are what the attempt proves that failed with err before anything of its answer went to the client.
+func (c *Call) Facts(err error) Facts {
+	f := c.link.facts(c, err)
+	if c.headed { // who has begun to answer has the request
+		f.Unsent, f.Silent = false, false
+	}
+	return f
+}
 
 // clean removes from an answer what concerns our connection upstream, and what would lead the client around the gateway.
 func clean(h *exchange.Header) {
@@ -163,8 +173,11 @@ func (c *Call) Copy() error {
 	if c.streams() && c.link.uploading() && (res.Body == nil || res.Status >= http.StatusMultipleChoices) {
 		c.Client.Last() // the rest of the request is not wanted: that the connection ends is said, or the client reuses it (RFC 9112, section 9.6)
 	}
-	if res.Body == nil {
+	switch {
+	case res.Body == nil:
 		return c.Client.Begin(res, nil, true)
+	case c.events.dialect != dialect.Unknown:
+		return c.copyEvents()
 	}
 	if whole, ok := c.link.whole(); ok {
 		if err := c.Client.Begin(res, whole, res.Trailer.Len() == 0); err != nil {
@@ -236,5 +249,6 @@ func (c *Call) Finish() (reusable bool) {
 	c.Watch.Disarm()
 	whole := c.link.settle(c)
 	c.Watch.Disarm() // whatever the upload has armed since: it is no bound of what follows
+	c.events.drop()
 	return whole && !c.switched && c.link.reusable()
 }

@@ -27,6 +27,7 @@ const (
 	FirstByteTimeout
 	StreamIdleTimeout
 	AnswerTimeout // as StreamIdleTimeout, and the client has seen nothing of the answer
+	EventTimeout  // as StreamIdleTimeout, and the client has read all that there was
 	RequestTimeout
 	AttemptTimeout
 	Shutdown
