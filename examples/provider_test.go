@@ -139,9 +139,10 @@ func TestProviderAnswerUntouched(t *testing.T) {
 }
 
 // TestProviderStream holds that events arrive as they are sent: the far side sends the next one only when the client has
-// had the one before.
+// had the one before. The head comes with the first.
 func TestProviderStream(t *testing.T) {
-	gate := make(chan struct{})
+	gate := make(chan struct{}, 1)
+	gate <- struct{}{}
 	g, _ := startProvider(t, upstream.Stream(3, gate))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+g.address+"/anthropic/v1/messages", strings.NewReader("{}"))
 	if err != nil {
@@ -154,7 +155,9 @@ func TestProviderStream(t *testing.T) {
 	defer response.Body.Close()
 	buffer := make([]byte, 1<<10)
 	for i := range 3 {
-		gate <- struct{}{}
+		if i > 0 {
+			gate <- struct{}{}
+		}
 		want := fmt.Sprintf("id: %d\ndata: event %d\n\n", i, i)
 		got := ""
 		for len(got) < len(want) {
