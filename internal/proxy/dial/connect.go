@@ -18,10 +18,11 @@ import (
 func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error) {
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
-	list, failure := t.candidates(ctx, turn)
+	list, failure := t.addresses(ctx, turn)
 	if failure != nil {
 		return nil, failure
 	}
+	list = t.ordered(list)
 	for range maxHandshakes {
 		conn, address, err := t.race(ctx, list)
 		if err != nil {
@@ -52,8 +53,8 @@ func (t *Target) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() {}
 }
 
-// candidates are the addresses in the order in which to try them.
-func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *Error) {
+// addresses are those of the backend, from the one in turn on.
+func (t *Target) addresses(ctx context.Context, turn int) ([]netip.AddrPort, *Error) {
 	if t.fixed != nil {
 		n := len(t.fixed)
 		if n == 0 {
@@ -63,7 +64,7 @@ func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *E
 		for i := range list {
 			list[i] = t.fixed[(turn+i)%n]
 		}
-		return t.ordered(list), nil
+		return list, nil
 	}
 	addresses, err := t.dialer.resolver.Lookup(ctx, t.Hostname, &t.Settings.DNS)
 	if err != nil {
@@ -78,7 +79,7 @@ func (t *Target) candidates(ctx context.Context, turn int) ([]netip.AddrPort, *E
 	for i := range list {
 		list[i] = t.at(addresses[i])
 	}
-	return t.ordered(list), nil
+	return list, nil
 }
 
 // establish makes a connection of a socket: TLS, verification and the Handshake stages come before anybody may write.

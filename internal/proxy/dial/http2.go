@@ -238,8 +238,8 @@ func (t *Target) fly(ctx context.Context, turn int, only bool, w *waiter) (Upstr
 	return &Stream{shared: s}, nil
 }
 
-// share begins to speak HTTP/2 on a connection.
-func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
+// begin speaks HTTP/2 on a connection.
+func (t *Target) begin(ctx context.Context, c *Conn) (*http.ClientConn, error) {
 	var conn net.Conn = c.wire
 	scheme := "http"
 	if c.tls != nil {
@@ -249,6 +249,15 @@ func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
 	client, err := t.dialer.transport.NewClientConn(context.WithValue(ctx, dialled{}, conn), scheme, c.address.String())
 	if err != nil {
 		return nil, fmt.Errorf("begin HTTP/2: %w", err)
+	}
+	return client, nil
+}
+
+// share begins to speak HTTP/2 on a connection, for many.
+func (t *Target) share(ctx context.Context, c *Conn) (*shared, error) {
+	client, err := t.begin(ctx, c)
+	if err != nil {
+		return nil, err
 	}
 	s := &shared{conn: c, client: client}
 	client.SetStateHook(func(cc *http.ClientConn) {

@@ -1,8 +1,6 @@
 package health
 
-import (
-	"net/netip"
-)
+import "net/netip"
 
 // Checked tells the result of an active check of an address. Before the first, an address counts as well; a backend
 // fails when every address that was checked does.
@@ -47,6 +45,14 @@ func (b *Backend) judge() {
 		b.returned = block{until: b.now(), ramp: b.setting.SlowStart}
 	}
 	b.failing = fails
+}
+
+// Uncheck forgets the results of checks: nobody checks the backend for now.
+func (b *Backend) Uncheck() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.uncheck()
+	b.settle(b.now())
 }
 
 // uncheck forgets the results of checks.
