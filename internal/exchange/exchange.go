@@ -66,13 +66,14 @@ const (
 	SourceNone Source = iota
 	SourceLoopback
 	SourceStatic
+	SourcePeer // a trusted gateway's word
 	SourcePodAddress
 	SourceSPIFFE
 	SourceToken
 )
 
 func (s Source) String() string {
-	return [...]string{"None", "Loopback", "Static", "PodAddress", "SPIFFE", "ServiceAccountToken"}[s]
+	return [...]string{"None", "Loopback", "Static", "Peer", "PodAddress", "SPIFFE", "ServiceAccountToken"}[s]
 }
 
 // Unknown is the namespace and service account of a client that nothing named.

@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,7 @@ type Config struct {
 	Observer   Observer
 	Logger     *slog.Logger
 	Limits     http1.Limits
+	ID         string // by which Gateways without a hopName know their own requests again; empty: one is made
 }
 
 // Server serves plans.
@@ -61,6 +63,9 @@ type Server struct {
 
 // New makes a Server that serves nothing until its first Update. Shutdown ends it.
 func New(c Config) (*Server, error) {
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
 	s := &Server{config: c, engine: engine.New(engine.Config{Kinds: c.Kinds, Kubernetes: c.Kubernetes}), secure: map[string]*secured{}}
 	s.resolver = resolve.New(resolve.Config{Logger: c.Logger})
 	var err error

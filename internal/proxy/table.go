@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -45,6 +44,7 @@ type port struct {
 type gateway struct {
 	plan     *plan.Gateway
 	identity *identify.Identifier
+	name     string             // what other gateways know it by
 	via      [3]string          // what Via says of a request, by its version
 	rules    map[string][]*rule // by listener; indexed as match.Result says
 }
@@ -145,7 +145,8 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 		b.fail("gateway %s: %w", g.Name, err)
 		return
 	}
-	built := &gateway{plan: g, identity: identity, via: via(g), rules: map[string][]*rule{}}
+	built := &gateway{plan: g, identity: identity, name: b.server.hopName(g), rules: map[string][]*rule{}}
+	built.via = via(built.name)
 	matches, problems := match.New(g, b.plan.Rules)
 	b.problems = append(b.problems, problems...)
 	var shared []*rule
@@ -168,8 +169,7 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 }
 
 // via is what Via says of requests (RFC 9110, section 7.6.3), by the version in which they came.
-func via(g *plan.Gateway) (list [3]string) {
-	name := cmp.Or(g.HopName, "ebbgate")
+func via(name string) (list [3]string) {
 	list[exchange.HTTP11], list[exchange.HTTP10], list[exchange.HTTP2] = "1.1 "+name, "1.0 "+name, "2 "+name
 	return list
 }
