@@ -20,12 +20,12 @@ func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error)
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, errConnectTimeout)
 		defer cancel()
 	}
-	list, failure := t.candidates(ctx, turn)
+	list, failure := t.near().candidates(ctx, turn)
 	if failure != nil {
 		return nil, failure
 	}
 	for range maxHandshakes {
-		conn, address, err := t.race(ctx, list)
+		conn, address, err := t.near().race(ctx, list)
 		if err != nil {
 			if failure == nil {
 				failure = err
@@ -80,6 +80,11 @@ func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address net
 	if err != nil {
 		_ = socket.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: err, Address: address}
+	}
+	if t.Through != nil {
+		if failure := t.tunnelled(ctx, c); failure != nil {
+			return nil, failure
+		}
 	}
 	if t.pool.config == nil {
 		return c, nil
