@@ -103,6 +103,7 @@ func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
 		}
 		a := &attempts[i]
 		b = appendString(append(b, `{"backend":`...), a.Backend, maxName)
+		b = appendField(b, `,"parent":`, a.Parent, maxName)
 		if a.Address.IsValid() {
 			b = appendAddress(append(b, `,"address":`...), a.Address)
 		}

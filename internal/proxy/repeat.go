@@ -112,6 +112,9 @@ func statedCount(own, policys int) int {
 
 // next is the backend to go on with, and the pause before it.
 func (j *journey) next(ctx context.Context, c *candidate, backoff time.Duration) (*candidate, time.Duration) {
+	if c.parent != nil && j.outcome.class != policy.Unsent { // what the parent has got is the parent's to repeat
+		return nil, 0
+	}
 	first, second := j.places(&c.chain.Settings.Retry)
 	for _, p := range [...]place{first, second} {
 		switch p {
@@ -172,7 +175,7 @@ func (j *journey) untried(ctx context.Context) *candidate {
 			return false
 		}
 		judged := j.candidate(c)
-		if c.chain.Candidate(ctx, j.x, &judged) != nil {
+		if j.vet(ctx, c, &judged) != nil {
 			return false
 		}
 		j.judged = judged

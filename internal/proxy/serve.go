@@ -31,6 +31,8 @@ type journey struct {
 	found   match.Result
 	rule    *rule
 	judged  policy.Candidate
+	near    policy.Candidate // judged, as it concerns the parent
+	told    string           // what the parent is told with the wish for a tunnel
 	call    forward.Call
 	up      dial.Upstream
 	reuse   bool // up goes back to its pool

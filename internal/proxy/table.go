@@ -75,6 +75,7 @@ type candidate struct {
 	chain   *engine.Chain
 	filters filters
 	target  *dial.Target
+	parent  *parent // the gateway that it is reached through; nil: it is reached itself
 
 	persistence *persistence
 	budget      *budget
@@ -104,6 +105,7 @@ type targetKey struct {
 	chain   *engine.Chain
 
 	protocol plan.Protocol
+	through  *dial.Target
 }
 
 type budgetKey struct {
@@ -282,18 +284,27 @@ func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBack
 	if c.fault = c.chain.Fault(); c.fault != nil {
 		return c
 	}
-	settings, fault, err := b.upstreamTLS(scope.Gateway, c)
-	if c.fault = fault; fault != nil {
-		return c
-	}
-	if err == nil {
-		c.target, err = b.target(scope.Gateway, c, ref.Protocol, settings)
-	}
-	if err != nil {
-		b.fail("backend %s: %w", backend.Name, err)
-		c.fault = exchange.Refuse(exchange.BackendInvalid, "the backend "+backend.Name+" cannot be used as it is configured")
+	if c.parent, c.fault = b.parent(scope, c); c.fault == nil {
+		c.target, c.fault = b.way(scope.Gateway, c, ref.Protocol)
 	}
 	return c
+}
+
+// reach prepares the target of a backend, through a parent that opens tunnels where there is one.
+func (b *builder) reach(gateway string, c *candidate, protocol plan.Protocol, through *dial.Target) (*dial.Target, *exchange.Refusal) {
+	settings, fault, err := b.upstreamTLS(gateway, c)
+	if fault != nil {
+		return nil, fault
+	}
+	var target *dial.Target
+	if err == nil {
+		target, err = b.target(gateway, c, protocol, settings, through)
+	}
+	if err != nil {
+		b.fail("backend %s: %w", c.backend.Name, err)
+		return nil, exchange.Refuse(exchange.BackendInvalid, "the backend "+c.backend.Name+" cannot be used as it is configured")
+	}
+	return target, nil
 }
 
 // authority is the Host that a backend of a name is sent: with its port where that is not the scheme's own.
@@ -323,14 +334,15 @@ func (b *builder) budget(gateway, backend string, setting policy.Budget) *budget
 	return b.budgets[key]
 }
 
-func (b *builder) target(gateway string, c *candidate, protocol plan.Protocol, settings *dial.TLS) (*dial.Target, error) {
-	key := targetKey{gateway, c.backend, c.chain, protocol}
+func (b *builder) target(gateway string, c *candidate, protocol plan.Protocol, settings *dial.TLS, through *dial.Target) (*dial.Target, error) {
+	key := targetKey{gateway, c.backend, c.chain, protocol, through}
 	if t, ok := b.targets[key]; ok {
 		return t, nil
 	}
 	t, err := b.server.dialer.Prepare(dial.TargetConfig{
 		Gateway: gateway, Backend: c.backend, Hostname: c.backend.Hostname, Protocol: protocol, TLS: settings, Settings: &c.chain.Settings,
 		Address: []policy.AddressStage{c.chain}, Handshake: []policy.HandshakeStage{c.chain},
+		Through: through,
 	})
 	if err != nil {
 		return nil, err
