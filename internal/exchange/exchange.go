@@ -131,6 +131,7 @@ type Attempt struct {
 	Detail     string         // the failure in words, for the log alone: it may name internal addresses
 	Written    int64          // request bytes handed to the connection: under TLS; in HTTP/2 those of its stream
 	Duration   time.Duration  // from pick to answer head or failure
+	Duplicate  bool           // an earlier attempt may have done the work: policy accepts that it is done twice
 	Credential string         // name of the CredentialInjector that wrote a credential; never its value
 	Header     Header         // this attempt's view of the request's fields
 	Authority  string         // Host sent

@@ -117,6 +117,9 @@ func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
 		b = appendField(b, `,"detail":`, a.Detail, maxDetail)
 		b = appendNumber(b, `,"written":`, a.Written)
 		b = appendMillis(b, `,"duration_ms":`, a.Duration)
+		if a.Duplicate {
+			b = append(b, `,"duplicate":true`...)
+		}
 		b = appendField(b, `,"credential":`, a.Credential, maxName)
 		b = append(b, '}')
 	}

@@ -62,6 +62,10 @@ func (o *Observer) auditEnd(x *exchange.Exchange) {
 			e.event = "credential_used"
 			o.auditLine(x, e)
 		}
+		if a.Duplicate {
+			e.event = "duplicate_possible"
+			o.auditLine(x, e)
+		}
 		if attemptDenied(x, i) {
 			e.event = "denied"
 			o.auditLine(x, e)

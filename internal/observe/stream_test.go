@@ -269,8 +269,9 @@ func TestStreamReusesBuffers(t *testing.T) {
 		flood(2000)
 	}
 	runtime.ReadMemStats(&after)
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
-		t.Errorf("%d bytes allocated for %d of lines", grown, 20*2000*len(line))
+	// A busy machine drains nearly empty shards often enough for a quiet time, hence the share.
+	if grown, lines := after.TotalAlloc-before.TotalAlloc, uint64(20*2000*len(line)); grown > lines/3 {
+		t.Errorf("%d bytes allocated for %d of lines", grown, lines)
 	}
 	for range 2 * (quiet + shards) {
 		flood(1)

@@ -12,49 +12,11 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/forward"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
-	"github.com/ebbgate/ebbgate/internal/proxy/pick"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
 // rejectedTimeout is how long the rest of a refused answer is waited for, which the audit log alone wants.
 const rejectedTimeout = time.Second
-
-// pick draws a backend by weight among those that policy does not veto.
-func (j *journey) pick(ctx context.Context) (*candidate, *exchange.Refusal) {
-	var vetoed, broken *exchange.Refusal
-	take := func(i int) bool {
-		c := j.rule.candidates[i]
-		if c.fault != nil {
-			broken = c.fault // keeps its weight and answers for itself
-			return true
-		}
-		j.judged = j.candidate(c)
-		refusal := j.vet(ctx, c, &j.judged)
-		if refusal != nil && vetoed == nil {
-			vetoed = refusal
-		}
-		return refusal == nil
-	}
-	i := j.remembered()
-	if i < 0 || !take(i) {
-		i = pick.Draw(j.rule.weights, take)
-	}
-	if i >= 0 {
-		j.tried = append(j.tried, i)
-	}
-	switch {
-	case broken != nil:
-		if c := j.rule.candidates[i]; c.backend != nil {
-			j.x.Backend = c.backend.Name
-		}
-		return nil, copyOf(broken)
-	case i >= 0:
-		return j.rule.candidates[i], nil
-	case vetoed != nil:
-		return nil, vetoed
-	}
-	return nil, exchange.Refuse(exchange.NoBackend, "the rule has no backend with a weight")
-}
 
 // candidate is what would be sent to a backend, for policy to judge.
 func (j *journey) candidate(c *candidate) policy.Candidate {
@@ -102,7 +64,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		j.x.Backend = c.backend.Name
 		begun := time.Now()
 		a := j.x.NextAttempt()
-		a.Backend = c.backend.Name
+		a.Backend, a.Duplicate = c.backend.Name, j.doubled
 		refusal := j.attempt(ctx, c, a)
 		if a.Duration == 0 {
 			a.Duration = time.Since(begun)
@@ -120,10 +82,13 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		case next == nil && refusal == nil:
 			j.call.Finish() // in the pause before another: the upload may still run
 			return j.ended(a)
+		case next == nil && j.spare != nil && j.outcome.class == policy.Unsent && !j.outcome.final:
+			return j.fallBack()
 		case next == nil:
 			return refusal
 		}
 		if j.outcome.answered {
+			j.keepAnswer(c)
 			j.reuse = j.call.Discard()
 		}
 		j.release()
@@ -270,13 +235,18 @@ func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt, l
 // respond finishes the answer's head.
 func (j *journey) respond(c *candidate) {
 	h := &j.x.Response.Header
+	j.dress(c, h)
+	j.remember(c, h)
+}
+
+// dress gives an answer's head what the rule, the backend reference and we ourselves have to say.
+func (j *journey) dress(c *candidate, h *exchange.Header) {
 	for _, m := range j.rule.filters.response {
 		match.ApplyResponseHeaders(h, m)
 	}
 	for _, m := range c.filters.response {
 		match.ApplyResponseHeaders(h, m)
 	}
-	j.remember(c, h)
 	if j.rule.cors != nil {
 		j.rule.cors.Mark(&j.x.Request, h)
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy"
 )
 
-// budget bounds the retries towards one backend to a share of its requests (GEP-3388). It lives on from table to table.
+// budget bounds the retries towards one backend, or of a whole gateway, to a share of the requests (GEP-3388). It lives on
+// from table to table.
 type budget struct {
 	setting  policy.Budget
 	now      func() time.Time
@@ -27,17 +28,30 @@ func newBudget(setting policy.Budget) *budget {
 // request counts a request's first attempt.
 func (b *budget) request() { b.requests.add(b.now()) }
 
-// take asks for one retry.
-func (b *budget) take() bool {
+// take asks for one retry, requests being those of the last interval.
+func (b *budget) take(requests int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	if b.floor.sum(now) >= int64(b.setting.Floor) && (b.retries.sum(now)+1)*100 > b.requests.sum(now)*int64(b.setting.Percent) {
+	if b.floor.sum(now) >= int64(b.setting.Floor) && (b.retries.sum(now)+1)*100 > requests*int64(b.setting.Percent) {
 		return false
 	}
 	b.floor.add(now)
 	b.retries.add(now)
 	return true
+}
+
+// unsentBudget bounds what was never sent and goes elsewhere, in a whole gateway: once a request on the average, since
+// nobody did any work for it.
+var unsentBudget = policy.Budget{Percent: 100, Interval: 10 * time.Second, Floor: 10, FloorInterval: time.Second}
+
+// requests are those of the gateway's backends in the last interval. It is asked by those who retry alone.
+func (g *gateway) requests() int64 {
+	n := int64(0)
+	for _, b := range g.budgets {
+		n += b.requests.sum(b.now())
+	}
+	return n
 }
 
 // window counts events of the last length of time, to half of its precision: two halves that take turns.

@@ -29,14 +29,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ended is what a test keeps of an exchange that is over.
 type ended struct {
-	status   int
-	reason   exchange.Reason
-	policy   string
-	attempts []exchange.Reason
-	aborted  string
-	in, out  int64
-	path     string
-	version  exchange.Version // of the last attempt's answer
+	duplicate bool // of the last attempt
+	status    int
+	reason    exchange.Reason
+	policy    string
+	attempts  []exchange.Reason
+	aborted   string
+	in, out   int64
+	path      string
+	version   exchange.Version // of the last attempt's answer
 }
 
 // recorder is an Observer that keeps what it saw.
@@ -59,7 +60,7 @@ func (r *recorder) End(x *exchange.Exchange) {
 		e.reason, e.policy = x.Refusal.Reason, x.Refusal.Policy
 	}
 	for _, a := range x.Attempts {
-		e.attempts, e.version = append(e.attempts, a.Reason), a.Version
+		e.attempts, e.version, e.duplicate = append(e.attempts, a.Reason), a.Version, a.Duplicate
 	}
 	r.mu.Lock()
 	r.seen = append(r.seen, e)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/policy"
-	"github.com/ebbgate/ebbgate/internal/proxy/pick"
 )
 
 // staleTries is how often a request that met a dying pooled connection is given another, beside all retries.
@@ -61,20 +60,37 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 	if next == nil {
 		return nil
 	}
-	own := j.rule.plan.Retry != nil && !next.budget.setting.Written // what a user wrote yields to what a user wrote alone
-	if !own && !next.budget.take() {
-		o.spent = next.budget.setting.Written
+	if !j.affords(c, next) {
 		return nil
 	}
 	if !j.claim() {
 		return nil
 	}
 	j.repeats++
+	j.doubled = j.doubled || o.class > policy.Rejected && !idempotent(j.x.Request.Method) && !(next == c && c.keyed(j))
 	if wait > 0 && !pause(ctx, wait) {
 		j.outcome.final = true
 		return nil
 	}
 	return next
+}
+
+// affords takes the repetition from the budgets that bound it. What a user wrote for a backend bounds all; a route's own
+// retry yields to that alone. What was never sent has a budget of its own, and one that goes to another backend repeats no
+// work there: the gateway's alone bounds it.
+func (j *journey) affords(c, next *candidate) bool {
+	g, b := j.port.gateway, next.budget
+	switch {
+	case b.setting.Written:
+		taken := b.take(b.requests.sum(b.now()))
+		j.outcome.spent = !taken
+		return taken
+	case j.rule.plan.Retry != nil:
+		return true
+	case j.outcome.class == policy.Unsent:
+		return g.unsent.take(g.requests())
+	}
+	return (next != c || b.take(b.requests.sum(b.now()))) && g.retries.take(g.requests())
 }
 
 // stale reports whether a pooled connection died under a request that may go on another (RFC 9110, section 9.2.2).
@@ -112,10 +128,7 @@ func statedCount(own, policys int) int {
 
 // next is the backend to go on with, and the pause before it.
 func (j *journey) next(ctx context.Context, c *candidate, backoff time.Duration) (*candidate, time.Duration) {
-	if c.parent != nil && j.outcome.class != policy.Unsent { // what the parent has got is the parent's to repeat
-		return nil, 0
-	}
-	first, second := j.places(&c.chain.Settings.Retry)
+	first, second := j.places(c)
 	for _, p := range [...]place{first, second} {
 		switch p {
 		case other:
@@ -132,10 +145,12 @@ func (j *journey) next(ctx context.Context, c *candidate, backoff time.Duration)
 }
 
 // places are where the outcome lets the request go, in order (API: EgressPolicy.retry; GEP-1731).
-func (j *journey) places(s *policy.Retry) (first, second place) {
-	o, own := &j.outcome, j.rule.plan.Retry != nil
+func (j *journey) places(c *candidate) (first, second place) {
+	o, s, own := &j.outcome, &c.chain.Settings.Retry, j.rule.plan.Retry != nil
 	safe := idempotent(j.x.Request.Method)
 	switch {
+	case c.parent != nil && o.class != policy.Unsent: // what the parent has got is the parent's to repeat
+		return nowhere, nowhere
 	case o.class == policy.Unsent:
 		if s.On&policy.Unsent != 0 {
 			first = other
@@ -155,7 +170,7 @@ func (j *journey) places(s *policy.Retry) (first, second place) {
 	case s.Duplicates && s.On&o.class != 0:
 		return other, same
 	case !safe:
-		if s.On&o.class != 0 && s.KeysHonoured && j.x.Request.Header.Has("Idempotency-Key") {
+		if s.On&o.class != 0 && c.keyed(j) {
 			return same, nowhere
 		}
 		return nowhere, nowhere
@@ -167,25 +182,9 @@ func (j *journey) places(s *policy.Retry) (first, second place) {
 	return nowhere, nowhere
 }
 
-// untried draws one of the rule's backends that has not been asked and may be.
-func (j *journey) untried(ctx context.Context) *candidate {
-	i := pick.Draw(j.rule.weights, func(i int) bool {
-		c := j.rule.candidates[i]
-		if c.fault != nil || slices.Contains(j.tried, i) {
-			return false
-		}
-		judged := j.candidate(c)
-		if j.vet(ctx, c, &judged) != nil {
-			return false
-		}
-		j.judged = judged
-		return true
-	})
-	if i < 0 {
-		return nil
-	}
-	j.tried = append(j.tried, i)
-	return j.rule.candidates[i]
+// keyed reports whether the backend itself tells that it was asked for the same work before.
+func (c *candidate) keyed(j *journey) bool {
+	return c.chain.Settings.Retry.KeysHonoured && j.x.Request.Header.Has("Idempotency-Key")
 }
 
 // jittered is the pause before the nth repeat on one backend: at least the backoff, doubled each time (GEP-1731).

@@ -77,6 +77,7 @@ func TestRepetition(t *testing.T) {
 		firstAsked  int64
 		secondAsked int64
 		reason      exchange.Reason
+		duplicate   bool
 	}
 	f := func(a answer) {
 		t.Helper()
@@ -106,7 +107,7 @@ func TestRepetition(t *testing.T) {
 		if res.StatusCode != a.status || first.n.Load() != a.firstAsked || second.n.Load() != a.secondAsked {
 			t.Errorf("%+v: status %d, asked %d and %d", a, res.StatusCode, first.n.Load(), second.n.Load())
 		}
-		if e := r.seen.last(t); e.reason != a.reason {
+		if e := r.seen.last(t); e.reason != a.reason || e.duplicate != a.duplicate {
 			t.Errorf("%+v: logged %+v", a, e)
 		}
 	}
@@ -114,7 +115,7 @@ func TestRepetition(t *testing.T) {
 	f(answer{first: "dead", method: "POST", status: 200, secondAsked: 1})
 	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.Attempts = 0 }})
 	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.On = policy.Rejected }})
-	f(answer{first: "dead", method: "POST", status: 502, reason: exchange.ConnectFailed, retry: func(r *policy.Retry) { r.Budget = policy.Budget{Interval: time.Second} }})
+	f(answer{first: "429", method: "POST", status: 429, firstAsked: 1, retry: func(r *policy.Retry) { r.Budget = policy.Budget{Interval: time.Second} }})
 	// Rejected: to another backend, and never again to the one that answered.
 	f(answer{first: "429", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
 	f(answer{first: "529", method: "POST", status: 200, firstAsked: 1, secondAsked: 1})
@@ -125,7 +126,7 @@ func TestRepetition(t *testing.T) {
 	f(answer{first: "500", method: "GET", status: 500, firstAsked: 1})
 	f(answer{first: "500", method: "GET", status: 200, firstAsked: 1, secondAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError }})
 	f(answer{first: "500", method: "POST", status: 500, firstAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError }})
-	f(answer{first: "500", method: "POST", status: 200, firstAsked: 1, secondAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.Duplicates = true }})
+	f(answer{first: "500", method: "POST", status: 200, firstAsked: 1, secondAsked: 1, duplicate: true, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.Duplicates = true }})
 	f(answer{first: "500", method: "POST", fields: []string{"Idempotency-Key", "k"}, status: 500, firstAsked: 3, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.KeysHonoured = true }})
 	f(answer{first: "500", method: "POST", status: 500, firstAsked: 1, retry: func(r *policy.Retry) { r.On |= policy.GatewayError; r.KeysHonoured = true }})
 	f(answer{first: "reset", method: "POST", status: 504, firstAsked: 1, reason: exchange.OutcomeUnknown})
@@ -139,6 +140,29 @@ func TestRepetition(t *testing.T) {
 	f(answer{first: "502", method: "GET", status: 502, firstAsked: 1, route: &plan.Retry{Codes: []int{500}, Attempts: 3}})
 	f(answer{first: "reset", method: "GET", status: 502, firstAsked: 3, reason: exchange.UpstreamReset, route: &plan.Retry{Attempts: 2}})
 	f(answer{first: "reset", method: "POST", status: 504, firstAsked: 1, reason: exchange.OutcomeUnknown, route: &plan.Retry{Attempts: 2}})
+}
+
+// An answer that rejected the request is the client's where no other backend can be reached, and nothing else is.
+func TestTheRejectionIsKept(t *testing.T) {
+	f := func(second *plan.Backend, field string, status int, body string) {
+		t.Helper()
+		first := &counting{status: 429, field: field}
+		r := two(t, nil, service("a", testFar(t, first)), second)
+		res, got := r.do("POST", "/0", "hello")
+		if res.StatusCode != status || got != body || res.Header.Get("Retry-After") != strings.TrimPrefix(field, "Retry-After: ") {
+			t.Errorf("%s: status %d, %q, %v", field, res.StatusCode, got, res.Header)
+		}
+		if e := r.seen.last(t); e.status != status || len(e.attempts) != 2 {
+			t.Errorf("logged %+v", e)
+		}
+	}
+	f(service("b", deadAddress(t)), "Retry-After: 7", 429, "from 429")
+	f(service("b", testFar(t, &counting{status: 503})), "", 503, "from 503")
+	var n atomic.Int64
+	r := two(t, nil, service("a", testFar(t, &counting{status: 429})), service("b", resetting(t, &n)))
+	if res, _ := r.do("POST", "/0", "hello"); res.StatusCode != 504 || n.Load() != 1 {
+		t.Errorf("what may have been done at the second is told as %d", res.StatusCode)
+	}
 }
 
 // resetting counts the heads that arrive and ends each connection without an answer.
@@ -340,7 +364,7 @@ func TestBudget(t *testing.T) {
 		}
 		got := 0
 		for range 50 {
-			if b.take() {
+			if b.take(b.requests.sum(now)) {
 				got++
 			}
 		}

@@ -39,6 +39,7 @@ type journey struct {
 	held    []byte
 	hold    *[]byte // room of a held body, from holds
 	kept    *replay // of a body that streams
+	spare   *spare  // an answer that rejected the request
 	outcome outcome
 	token   session.Token
 
@@ -46,6 +47,7 @@ type journey struct {
 	mirrors   []*mirror // to be sent once the body has been read
 	tried     []int     // indexes of the rule's candidates that were asked
 	repeats   int
+	doubled   bool // work that was perhaps done has been asked for again
 	stale     int
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/engine"
 	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/proxy/match"
+	"github.com/ebbgate/ebbgate/internal/proxy/pick"
 )
 
 // table is what is served: built whole from a plan, then only read.
@@ -47,6 +48,9 @@ type gateway struct {
 	name     string             // what other gateways know it by
 	via      [3]string          // what Via says of a request, by its version
 	rules    map[string][]*rule // by listener; indexed as match.Result says
+	retries  *budget            // of all its backends
+	unsent   *budget
+	budgets  []*budget // its backends'
 }
 
 // rule is a plan.Rule ready to serve.
@@ -60,7 +64,7 @@ type rule struct {
 	cors       *cors.CORS
 	mirrors    []mirror
 	filters    filters
-	weights    []int
+	tiers      []pick.Weights
 	candidates []*candidate
 	timeout    time.Duration // of the whole exchange; 0: none
 }
@@ -162,6 +166,14 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 		}
 		built.rules[l.Name] = shared
 	}
+	scope := engine.Scope{Class: g.Class, Gateway: g.Name}
+	built.retries = b.budget(g.Name, "", b.chains.Chain(scope).Settings.Retry.Budget)
+	built.unsent = b.budget(g.Name, "", unsentBudget)
+	for key, budget := range b.budgets {
+		if key.gateway == g.Name && key.backend != "" {
+			built.budgets = append(built.budgets, budget)
+		}
+	}
 	for number := range numbers(g) {
 		p := &port{gateway: built, number: number, match: matches.Port(number), tls: b.listenerTLS(g, number)}
 		for _, address := range bound(g) {
@@ -225,11 +237,18 @@ func (b *builder) rule(g *plan.Gateway, listener string, r *plan.Rule) *rule {
 		}
 	}
 	built.mirrors = b.mirrors(scope, r)
+	var weights, ranks []int
 	for _, ref := range r.Backends {
 		scope.Backend = ref.Backend
-		built.weights = append(built.weights, ref.Weight)
-		built.candidates = append(built.candidates, b.candidate(scope, r, &ref))
+		c := b.candidate(scope, r, &ref)
+		priority := 0
+		if c.chain != nil {
+			priority = c.chain.Settings.Priority
+		}
+		weights, ranks = append(weights, ref.Weight), append(ranks, tier(built.chain.Settings.Tiers, ref.Backend, priority))
+		built.candidates = append(built.candidates, c)
 	}
+	built.tiers = pick.Tiers(weights, ranks)
 	return built
 }
 
@@ -260,6 +279,9 @@ func modifiers(list []plan.Filter) (f filters) {
 	}
 	return f
 }
+
+// ready reports whether the candidate may be drawn while there are others.
+func (c *candidate) ready() bool { return true }
 
 func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBackend) *candidate {
 	backend := b.backends[ref.Backend]

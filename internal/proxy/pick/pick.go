@@ -1,7 +1,60 @@
-// Package pick draws a backend for a request: by weight, without those that policy vetoes. It keeps no state.
+// Package pick draws a backend for a request: tier by tier, by weight within one, without those that policy vetoes, and
+// without those that are not to be used now as long as there are others. It keeps no state.
 package pick
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// Weights are those of a rule's backends in one tier; 0 for the backends of other tiers.
+type Weights []int
+
+// Tiers are a rule's backends by the tier of each, the lowest first.
+func Tiers(weights, tier []int) []Weights {
+	var list []Weights
+	for _, t := range slices.Compact(slices.Sorted(slices.Values(tier))) {
+		w := make(Weights, len(weights))
+		for i := range weights {
+			if tier[i] == t {
+				w[i] = weights[i]
+			}
+		}
+		list = append(list, w)
+	}
+	return list
+}
+
+// Answer is what a choice makes of one backend.
+type Answer uint8
+
+// The answers.
+const (
+	Refused Answer = iota // not for this request
+	Spared                // not now, unless there is no other: it is ejected, set aside or full
+	Taken
+)
+
+// Choose draws from the first tier in which a backend is taken. Where none is in any, but some were spared, it draws once
+// more with force, which leaves take no other answers than Refused and Taken. It is -1 where all are refused.
+func Choose(tiers []Weights, take func(i int, force bool) Answer) int {
+	for force := false; ; force = true {
+		spared := false
+		for _, tier := range tiers {
+			i := Draw(tier, func(i int) bool {
+				answer := take(i, force)
+				spared = spared || answer == Spared
+				return answer == Taken
+			})
+			if i >= 0 {
+				return i
+			}
+		}
+		if force || !spared {
+			return -1
+		}
+	}
+}
 
 // Few candidates is the common case; more make Draw allocate.
 const few = 16
