@@ -47,7 +47,7 @@ type Kind struct {
 	// what is wrong there.
 	Translate func(refs References, object Object) any
 
-	// Effective says why an accepted policy can have no effect on a target; empty where it has one. The target is nil
+	// Effective says why an accepted policy, or a part of it, can have no effect on a target; empty where all has. The target is nil
 	// where it is no backend. May be nil.
 	Effective func(config any, target *plan.Backend) string
 
@@ -80,10 +80,17 @@ type References interface {
 	Authorities(field string, list []gwapiv1.LocalObjectReference) []string
 	// KeyPair resolves a Secret with a certificate and its key; namespace as for Secret.
 	KeyPair(field, namespace, name string) string
+	// Backend resolves a Backend, an XBackend or a port of a Service, as the plan has it; another namespace than the object's
+	// own needs a ReferenceGrant. Nil where it is not there or may not be used.
+	Backend(field string, ref gwapiv1.BackendObjectReference) *plan.Backend
+	// Rules are those that the object has as its targets, by themselves or with their route.
+	Rules() []*plan.Rule
 	// Invalid reports a value that the schema lets through and the kind cannot use.
 	Invalid(field, message, mend string)
 	// Warn reports a value that is used as written and hardly does what was meant.
 	Warn(field, message, mend string)
+	// Ineffective reports a value that has no effect.
+	Ineffective(field, message, mend string)
 	// Standalone reports that there is no Kubernetes.
 	Standalone() bool
 }

@@ -37,7 +37,7 @@ type Timeouts struct {
 // Class is what a failed attempt proves, from the most to the least.
 type Class uint8
 
-// The classes of API: EgressPolicy.retry.on.
+// The classes of API: EgressPolicy.retry.classes.
 const (
 	Unsent       Class = 1 << iota // the request provably did not reach the destination
 	Rejected                       // the destination said, before any output, that it did not do the work
@@ -84,7 +84,7 @@ type Connections struct {
 // Fault is a way for a destination to fail that may count against its health.
 type Fault uint8
 
-// The faults of API: EgressPolicy.health.passive.on.
+// The faults of API: EgressPolicy.health.passive.errors.
 const (
 	FaultConnect      Fault = 1 << iota // DNS or TCP
 	FaultTLS                            // handshake or verification

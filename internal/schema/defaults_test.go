@@ -100,8 +100,18 @@ func TestSettingsHaveNoDefault(t *testing.T) {
 apiVersion: ebbgate.dev/v1alpha1
 kind: EgressPolicy
 metadata: {name: p}
-spec: {targetRefs: [{group: ebbgate.dev, kind: Backend, name: b}], timeouts: {}}`)
-	if diff := cmp.Diff(&v1alpha1.Timeouts{}, egress.Spec.Timeouts); diff != "" {
+spec:
+  targetRefs: [{group: ebbgate.dev, kind: Backend, name: b}]
+  timeouts: {}
+  connections: {}
+  retry: {budget: {}, statuses: []}
+  health: {passive: {errorRate: {}}}`)
+	want := v1alpha1.EgressPolicySpec{
+		TargetRefs: egress.Spec.TargetRefs, Timeouts: &v1alpha1.Timeouts{}, Connections: &v1alpha1.Connections{},
+		Retry:  &v1alpha1.Retry{Budget: &v1alpha1.RetryBudget{}, Statuses: []v1alpha1.RetryStatus{}},
+		Health: &v1alpha1.Health{Passive: &v1alpha1.PassiveHealth{ErrorRate: &v1alpha1.ErrorRate{}}},
+	}
+	if diff := cmp.Diff(want, egress.Spec); diff != "" {
 		t.Error(diff)
 	}
 	dns := decoded[*v1alpha1.DNSPolicy](t, `
@@ -110,6 +120,29 @@ kind: DNSPolicy
 metadata: {name: p}
 spec: {targetRefs: [{group: ebbgate.dev, kind: Backend, name: b}]}`)
 	if diff := cmp.Diff(v1alpha1.DNSPolicySpec{TargetRefs: dns.Spec.TargetRefs}, dns.Spec); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDefaultsOfWhatIsSetAsOne: what is replaced as one is whole.
+func TestDefaultsOfWhatIsSetAsOne(t *testing.T) {
+	egress := decoded[*v1alpha1.EgressPolicy](t, `
+apiVersion: ebbgate.dev/v1alpha1
+kind: EgressPolicy
+metadata: {name: p}
+spec:
+  targetRefs: [{group: ebbgate.dev, kind: Backend, name: b}]
+  mode: Parent
+  parentRef: {name: hub}
+  health: {active: {path: /healthz}}`)
+	want := v1alpha1.EgressPolicySpec{
+		TargetRefs: egress.Spec.TargetRefs, Mode: new(v1alpha1.EgressModeParent),
+		ParentRef: &v1alpha1.ParentBackendReference{Group: "ebbgate.dev", Kind: "Backend", Name: "hub"},
+		Health: &v1alpha1.Health{Active: &v1alpha1.ActiveHealth{
+			Type: v1alpha1.ActiveHealthTypeHTTP, Path: new("/healthz"), Interval: "10s", Timeout: "2s", HealthyAfter: 1, UnhealthyAfter: 3,
+		}},
+	}
+	if diff := cmp.Diff(want, egress.Spec); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -43,6 +43,7 @@ var patterns = map[string]string{
 	`^[A-Za-z0-9][A-Za-z0-9._-]*$`:                           "letters, digits, dots, dashes and underscores, a letter or a digit first, such as edge-1",
 	`^spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)+$`:             "a SPIFFE id with a path, such as spiffe://cluster.local/ns/ai/sa/batch",
 	`^[a-z0-9._-]+$`:                                         "a trust domain in lower case, such as cluster.local",
+	`^/[!-"$-~]*$`:                                           "a path such as /healthz",
 	`^(/\*?([^/*?#\s]+\*?)*)*(/\*\*)?$`:                      "a path such as /v1/models, /v1/*/events or /v1/chat/**",
 }
 

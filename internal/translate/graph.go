@@ -37,6 +37,8 @@ type graph struct {
 	usesByListener *derive.Index[*route.Use]
 	winners        *derive.Index[*policyResult] // by the object they hold as target
 
+	policiesByBackend *derive.Index[*policyResult] // that they name
+
 	gateways *derive.Ordered[*plan.Gateway, *plan.Gateway]
 	rules    *derive.Ordered[*plan.Rule, *plan.Rule]
 	backends *derive.Ordered[*plan.Backend, *plan.Backend]
@@ -158,15 +160,41 @@ func (g *graph) deriveSecrets() {
 	g.secrets = derive.NewOrdered(keep[*plan.Secret], secrets, configs)
 }
 
-// reaching are the Gateways that reach a backend through routes.
+// planned is a destination as the plan has it; of a Service, what is the same for every port.
+func (g *graph) planned(r *derive.Reader, name string) *plan.Backend {
+	if t, ok := g.destination(r, name); ok {
+		return t.Plan
+	}
+	return &plan.Backend{Name: name, Origin: plan.Endpoints, Protocol: plan.HTTP}
+}
+
+// reaching are the Gateways that reach a backend: through routes, or because a policy on them, or on a backend that they
+// reach through routes, names it.
 func (g *graph) reaching(r *derive.Reader, name string) []string {
 	gateways := map[string]struct{}{}
+	g.routed(r, name, gateways)
+	for _, p := range derive.Select(r, g.policiesByBackend, name) {
+		for _, t := range p.targets {
+			switch t.Plan.Kind {
+			case plan.TargetBackend, plan.TargetPort:
+				g.routed(r, t.Plan.Name, gateways)
+			default:
+				for _, gateway := range g.concerned(r, t) {
+					gateways[gateway] = struct{}{}
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(gateways))
+}
+
+// routed adds the Gateways that reach a backend through routes.
+func (g *graph) routed(r *derive.Reader, name string, gateways map[string]struct{}) {
 	for _, use := range derive.Select(r, g.usesByBackend, name) {
 		for _, gateway := range use.Gateways {
 			gateways[gateway] = struct{}{}
 		}
 	}
-	return slices.Sorted(maps.Keys(gateways))
 }
 
 func keep[T any](_ string, value T, _ *T) T { return value }

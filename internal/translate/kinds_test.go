@@ -9,14 +9,12 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/backendtls"
 	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
+	"github.com/ebbgate/ebbgate/internal/policy/egress"
 )
 
 // The kinds of these tests are small ones over real API types: what is tested here is generic over kinds. The standard's
-// own are the real ones, since what becomes of them is the standard's to say.
-
-type egress struct {
-	Region string `policy:"restriction" json:"region,omitempty"`
-}
+// own are the real ones, since what becomes of them is the standard's to say, and so is EgressPolicy, which asks most of
+// the machinery.
 
 type rails struct {
 	Deny []v1alpha1.HostPattern `policy:"restriction" json:"deny,omitempty"`
@@ -39,6 +37,7 @@ func kinds() []*policy.Kind {
 	return []*policy.Kind{
 		backendtls.Kind(),
 		backendtraffic.Kind(),
+		egress.Kind(),
 		{
 			Name:   "GuardRailsPolicy",
 			Attach: []plan.TargetKind{plan.TargetClass, plan.TargetGateway},
@@ -52,27 +51,6 @@ func kinds() []*policy.Kind {
 					config.Deny = hosts.Deny
 				}
 				return config
-			},
-		},
-		{
-			Name:   "EgressPolicy",
-			Attach: []plan.TargetKind{plan.TargetGateway, plan.TargetListener, plan.TargetBackend, plan.TargetRoute, plan.TargetRule},
-			Config: func() any { return &egress{} },
-			Translate: func(refs policy.References, o policy.Object) any {
-				config := &egress{}
-				if region := o.(*v1alpha1.EgressPolicy).Spec.Region; region != nil {
-					config.Region = *region
-				}
-				if config.Region == "nowhere" {
-					refs.Invalid("spec.region", "there is no such region", "write one that there is")
-				}
-				return config
-			},
-			Effective: func(config any, target *plan.Backend) string {
-				if config.(*egress).Region != "" && target != nil && target.Origin == plan.Endpoints {
-					return "a Service is in the cluster's own region"
-				}
-				return ""
 			},
 		},
 		{

@@ -22,13 +22,18 @@ type policyResult struct {
 	targets  []*attach.Target
 	problems []problem.Problem // of the policy as a whole; a target's are the target's
 	needs    []string          // Secrets it names
+	backends []string          // destinations it names
 }
+
+// noEffect is the reason of Effective=False.
+const noEffect = "NoEffect"
 
 // derivePolicies translates the policies of all kinds.
 func (g *graph) derivePolicies() {
 	g.policyResults = derive.Derive(g.Graph, "policies", g.in.Policies.Collection, func(r *derive.Reader, key string, p attach.Policy) map[string]*policyResult {
 		return map[string]*policyResult{key: g.translatePolicy(r, key, p)}
 	})
+	g.policiesByBackend = derive.NewIndex(g.policyResults, func(_ string, p *policyResult) []string { return p.backends })
 	g.winners = derive.NewIndex(g.policyResults, func(_ string, p *policyResult) []string {
 		var objects []string
 		for _, t := range p.targets {
@@ -49,8 +54,8 @@ func (g *graph) derivePolicies() {
 
 func (g *graph) translatePolicy(r *derive.Reader, key string, p attach.Policy) *policyResult {
 	result := &policyResult{key: key, policy: p, targets: g.in.Targets(r, g.views, key, p)}
-	refs := &references{r: r, in: g.in, from: attach.Party{Group: cmp.Or(p.Kind.Group, attach.Group), Kind: p.Kind.Name, Namespace: p.Object.GetNamespace(), Name: p.Object.GetName()},
-		problems: attach.Problems{Object: key}}
+	refs := &references{r: r, g: g, in: g.in, targets: result.targets, problems: attach.Problems{Object: key},
+		from: attach.Party{Group: cmp.Or(p.Kind.Group, attach.Group), Kind: p.Kind.Name, Namespace: p.Object.GetNamespace(), Name: p.Object.GetName()}}
 	planned := &plan.Policy{
 		Name: key, Kind: p.Kind.Name, Created: p.Object.GetCreationTimestamp().Time,
 		Report: p.Kind.Enforce != nil && !p.Kind.Enforce(p.Object),
@@ -69,7 +74,7 @@ func (g *graph) translatePolicy(r *derive.Reader, key string, p attach.Policy) *
 	}
 	result.problems = refs.problems.List
 	if len(planned.Targets) > 0 {
-		result.plan, result.needs = planned, refs.needs
+		result.plan, result.needs, result.backends = planned, refs.needs, refs.backends
 	}
 	return result
 }
@@ -85,13 +90,10 @@ func (g *graph) effect(r *derive.Reader, p attach.Policy, config any, targets []
 		}
 		var destination *plan.Backend
 		if t.Plan.Kind == plan.TargetBackend || t.Plan.Kind == plan.TargetPort {
-			destination = &plan.Backend{Name: t.Plan.Name, Origin: plan.Endpoints, Protocol: plan.HTTP} // a Service
-			if b, ok := g.destination(r, t.Plan.Name); ok {
-				destination = b.Plan
-			}
+			destination = g.planned(r, t.Plan.Name)
 		}
 		if why := p.Kind.Effective(config, destination); why != "" {
-			t.List.Warn(attach.Effective, "NoEffect", t.Field, why, "")
+			t.List.Warn(attach.Effective, noEffect, t.Field, why, "")
 		}
 	}
 }

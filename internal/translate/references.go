@@ -7,17 +7,22 @@ import (
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
+	"github.com/ebbgate/ebbgate/internal/translate/backend"
 )
 
 // references resolves what a policy refers to, and collects what is wrong there.
 type references struct {
 	r        *derive.Reader
+	g        *graph
 	in       *attach.Inputs
 	from     attach.Party
+	targets  []*attach.Target
 	problems attach.Problems
-	needs    []string
+	needs    []string // Secrets and ConfigMaps
+	backends []string
 }
 
 // Secret is the plan name of a Secret that has the key, and empty where it may not be used. What the checks find wrong is
@@ -83,6 +88,35 @@ func (refs *references) KeyPair(field, namespace, name string) string {
 	return pair
 }
 
+// Backend is a destination as the plan has it, and nil where it may not be used.
+func (refs *references) Backend(field string, ref gwapiv1.BackendObjectReference) *plan.Backend {
+	named, wrong := backend.Resolve(refs.r, refs.in, refs.from, &ref)
+	if wrong != nil {
+		refs.problems.Add(attach.ResolvedRefs, wrong.Reason, field, wrong.Message, wrong.Mend)
+		return nil
+	}
+	refs.backends = append(refs.backends, named.Name)
+	return refs.g.planned(refs.r, named.Name)
+}
+
+// Rules are those that the policy is attached to.
+func (refs *references) Rules() []*plan.Rule {
+	var rules []*plan.Rule
+	for _, t := range refs.targets {
+		if t.Plan.Kind != plan.TargetRoute && t.Plan.Kind != plan.TargetRule {
+			continue
+		}
+		if route, ok := derive.Get(refs.r, refs.g.routes, t.Object); ok {
+			for _, rule := range route.Rules {
+				if t.Plan.Name == rule.Route || t.Plan.Name == rule.Name {
+					rules = append(rules, rule)
+				}
+			}
+		}
+	}
+	return rules
+}
+
 func (refs *references) need(names ...string) {
 	for _, name := range names {
 		if !slices.Contains(refs.needs, name) {
@@ -111,6 +145,11 @@ func (refs *references) Invalid(field, message, mend string) {
 // Warn notes a value that hardly does what was meant.
 func (refs *references) Warn(field, message, mend string) {
 	refs.problems.Warn("", string(gwapiv1.PolicyReasonInvalid), field, message, mend)
+}
+
+// Ineffective notes a value without effect.
+func (refs *references) Ineffective(field, message, mend string) {
+	refs.problems.Warn(attach.Effective, noEffect, field, message, mend)
 }
 
 // Standalone reports that there is no Kubernetes.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/policy"
-	"github.com/ebbgate/ebbgate/internal/policy/duration"
 )
 
 // Disputed is the region of a destination whose policies state different ones. No region is spelled so, hence no list
@@ -18,6 +17,7 @@ const Disputed = "?"
 type restriction struct {
 	config *Config
 	paths  []pattern
+	parent *policy.Parent
 }
 
 func restrict(_ policy.Env, config any) (any, error) {
@@ -33,11 +33,18 @@ func restrict(_ policy.Env, config any) (any, error) {
 		}
 		s.paths = append(s.paths, p)
 	}
+	if c.through() {
+		s.parent = &policy.Parent{Backend: c.Parent, Form: c.Form}
+	}
 	return s, nil
 }
 
-// Tune tells the region, and that the policy says who may spend a credential.
+// Tune tells the parent, the region, and that the policy says who may spend a credential. Policies come from the most
+// general to the most specific, and the first parent stays.
 func (s *restriction) Tune(t *policy.Settings) {
+	if t.Parent == nil {
+		t.Parent = s.parent
+	}
 	if s.config.Clients != nil {
 		t.ClientsNamed = true
 	}
@@ -79,20 +86,38 @@ func refuse(reason exchange.Reason, detail, field string) *exchange.Refusal {
 }
 
 // setting is what the EgressPolicies of a chain come to.
-type setting struct{ timeouts Timeouts }
+type setting struct{ config *Config }
 
 func apply(_ policy.Env, config any) (any, error) {
 	c := config.(*Config)
-	if c.Timeouts == (Timeouts{}) {
+	if !c.states() {
 		return nil, nil
 	}
-	return &setting{c.Timeouts}, nil
+	return &setting{c}, nil
 }
 
 // Tune lays what is written over the defaults.
 func (s *setting) Tune(t *policy.Settings) {
-	duration.Lay(&t.Timeouts.Connect, s.timeouts.Connect)
-	duration.Lay(&t.Timeouts.FirstByte, s.timeouts.FirstByte)
-	duration.Lay(&t.Timeouts.StreamIdle, s.timeouts.StreamIdle)
-	duration.Lay(&t.Timeouts.Request, s.timeouts.Request)
+	c := s.config
+	lay(&t.Priority, c.Priority)
+	if c.Tiers != nil {
+		t.Tiers = c.Tiers
+	}
+	lay(&t.Timeouts.Connect, c.Timeouts.Connect)
+	lay(&t.Timeouts.FirstByte, c.Timeouts.FirstByte)
+	lay(&t.Timeouts.StreamIdle, c.Timeouts.StreamIdle)
+	lay(&t.Timeouts.Request, c.Timeouts.Request)
+	lay(&t.Connections.Max, c.Connections.Max)
+	lay(&t.Connections.Pending, c.Connections.Pending)
+	lay(&t.Connections.Wait, c.Connections.Wait)
+	lay(&t.Connections.Idle, c.Connections.Idle)
+	c.Retry.lay(&t.Retry)
+	c.Health.lay(&t.Health)
+}
+
+// lay sets the place to what is written.
+func lay[T any](place, written *T) {
+	if written != nil {
+		*place = *written
+	}
 }

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,16 +10,26 @@ import (
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/clients"
 )
 
 type refs struct {
 	policy.References
-	invalid []string
+	backends    map[string]*plan.Backend
+	rules       []*plan.Rule
+	invalid     []string
+	ineffective []string
 }
 
-func (r *refs) Invalid(field, _, _ string) { r.invalid = append(r.invalid, field) }
+func (r *refs) Invalid(field, _, _ string)     { r.invalid = append(r.invalid, field) }
+func (r *refs) Ineffective(field, _, _ string) { r.ineffective = append(r.ineffective, field) }
+func (r *refs) Rules() []*plan.Rule            { return r.rules }
+
+func (r *refs) Backend(_ string, ref gwapiv1.BackendObjectReference) *plan.Backend {
+	return r.backends[string(ref.Name)]
+}
 
 func build(t *testing.T, c *Config) *restriction {
 	t.Helper()
@@ -94,30 +105,6 @@ func TestTuneRestriction(t *testing.T) {
 	f(Disputed, false, eu, us, eu)
 }
 
-func TestTuneSetting(t *testing.T) {
-	kind := Kind()
-	f := func(want policy.Timeouts, configs ...any) {
-		t.Helper()
-		s := policy.NewSettings()
-		stage, err := kind.Apply(policy.Env{}, policy.Merge(kind.Config(), configs...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stage != nil {
-			stage.(policy.Tuner).Tune(&s)
-		}
-		if diff := cmp.Diff(want, s.Timeouts); diff != "" {
-			t.Error(diff)
-		}
-	}
-	d := func(d time.Duration) *time.Duration { return &d }
-	f(policy.NewSettings().Timeouts)
-	f(policy.NewSettings().Timeouts, &Config{Region: "eu"})
-	f(policy.Timeouts{Connect: time.Second, FirstByte: 0, StreamIdle: 300 * time.Second, Request: time.Minute},
-		&Config{Timeouts: Timeouts{Connect: d(3 * time.Second), FirstByte: d(time.Second), Request: d(time.Minute)}},
-		&Config{Timeouts: Timeouts{Connect: d(time.Second), FirstByte: d(0)}})
-}
-
 func TestNothingStated(t *testing.T) {
 	if s, err := restrict(policy.Env{}, new(Config)); s != nil || err != nil {
 		t.Errorf("%v, %v", s, err)
@@ -125,12 +112,36 @@ func TestNothingStated(t *testing.T) {
 	if s, err := apply(policy.Env{}, new(Config)); s != nil || err != nil {
 		t.Errorf("%v, %v", s, err)
 	}
-	if effective(new(Config), nil) == "" || effective(&Config{Region: "eu"}, nil) != "" {
-		t.Error("what is effective is not told from what is not")
-	}
 	if _, err := restrict(policy.Env{}, &Config{Paths: []string{"x"}}); err == nil {
 		t.Error("a pattern that matches nothing passed")
 	}
+}
+
+func TestEffective(t *testing.T) {
+	f := func(c *Config, target *plan.Backend, want string) {
+		t.Helper()
+		if got := effective(c, target); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%+v: %q, want %q", c, got, want)
+		}
+	}
+	named := &plan.Backend{Name: "Backend/ai/a", Hostname: "a.example.com", Protocol: plan.HTTP}
+	f(new(Config), nil, "states none")
+	f(&Config{Mode: "Endpoint"}, named, "mode Endpoint")
+	f(&Config{Mode: "Parent"}, named, "")
+	f(&Config{Mode: "Endpoint", Region: "eu"}, nil, "")
+	f(&Config{Priority: new(0)}, named, "")
+	f(&Config{Retry: Retry{Statuses: []int{}}}, named, "")
+	f(&Config{Health: Health{SlowStart: new(time.Duration(0))}}, nil, "")
+	slow := Health{SlowStart: new(time.Second)}
+	f(&Config{Mode: "Parent", Parent: "Backend/ai/hub", Health: slow}, named, "parentRef")
+	f(&Config{Mode: "Parent", Parent: "Backend/ai/hub", Health: slow}, nil, "")
+	f(&Config{Mode: "Parent", Health: slow}, named, "")
+	asks := func(kind policy.ActiveType) *Config { return &Config{Health: Health{Active: &Active{Type: kind}}} }
+	f(asks(policy.ActiveTCP), &plan.Backend{Hostname: "*.example.com"}, "wildcard")
+	f(asks(policy.ActiveTCP), named, "")
+	f(asks(policy.ActiveGRPC), named, "")
+	f(asks(policy.ActiveGRPC), &plan.Backend{Protocol: plan.HTTP11}, "HTTP/2")
+	f(asks(policy.ActiveHTTP), &plan.Backend{Protocol: plan.HTTP11}, "")
 }
 
 func TestTranslate(t *testing.T) {
@@ -158,5 +169,5 @@ func TestTranslate(t *testing.T) {
 	f(v1alpha1.EgressPolicySpec{
 		Requests: &v1alpha1.RequestRules{Paths: []v1alpha1.PathPattern{"/**/x"}},
 		Timeouts: &v1alpha1.Timeouts{Connect: new(gwapiv1.Duration("0s"))},
-	}, &Config{Paths: []string{"/**/x"}, Timeouts: Timeouts{Connect: new(time.Duration(0))}}, "spec.requests.paths", "spec.timeouts.connect")
+	}, &Config{Paths: []string{"/**/x"}, Timeouts: Timeouts{Connect: new(time.Duration(0))}}, "spec.timeouts.connect", "spec.requests.paths")
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
 	"github.com/ebbgate/ebbgate/internal/policy/clients"
 	"github.com/ebbgate/ebbgate/internal/policy/credential"
 	"github.com/ebbgate/ebbgate/internal/policy/dns"
@@ -111,4 +112,51 @@ func TestClientsTogether(t *testing.T) {
 	f("other", exchange.ClientNotAllowed, "CredentialInjector/ai/p", key)
 	f("other", "", "", key, named)
 	f("ai", exchange.ClientNotAllowed, "EgressPolicy/ai/p", key, named)
+}
+
+// TestParentsTogether: a Gateway's parent is the sole one, whatever a backend's policy says, and of two policies on one
+// target the one that holds it decides.
+func TestParentsTogether(t *testing.T) {
+	parent := func(kind plan.TargetKind, mode, name string) *plan.Policy {
+		return on(kind, "EgressPolicy", &egress.Config{Mode: mode, Parent: name, Form: policy.FormOrigin})
+	}
+	f := func(want string, policies ...*plan.Policy) {
+		t.Helper()
+		c, got := chain(true, policies...), "none"
+		if p := c.Settings.Parent; p != nil {
+			got = p.Backend
+		}
+		if got != want {
+			t.Errorf("parent %q, want %q", got, want)
+		}
+	}
+	hub, own := parent(plan.TargetGateway, "Parent", "hub"), parent(plan.TargetBackend, "Parent", "own")
+	itself, endpoint := parent(plan.TargetBackend, "Parent", ""), parent(plan.TargetBackend, "Endpoint", "")
+	loser := parent(plan.TargetGateway, "Parent", "loser")
+	loser.Targets[0].Conflicted = true
+	f("none", endpoint)
+	f("own", own)
+	f("", itself)
+	f("hub", endpoint, hub)
+	f("hub", itself, hub)
+	f("hub", own, hub)
+	f("hub", loser, hub)
+	f("loser", loser)
+	f("loser", loser, parent(plan.TargetGateway, "Endpoint", ""))
+}
+
+// TestBudgetsTogether: the standard's retry constraint replaces an EgressPolicy's budget.
+func TestBudgetsTogether(t *testing.T) {
+	own := on(plan.TargetBackend, "EgressPolicy", &egress.Config{Retry: egress.Retry{Attempts: new(7), Budget: egress.Budget{Percent: new(50)}}})
+	standard := on(plan.TargetBackend, "XBackendTrafficPolicy", &backendtraffic.Config{Budget: &backendtraffic.Budget{Percent: 5}})
+	f := func(percent int, policies ...*plan.Policy) {
+		t.Helper()
+		r := chain(true, policies...).Settings.Retry
+		if r.Budget.Percent != percent || !r.Budget.Written || len(policies) == 2 && r.Attempts != 7 {
+			t.Errorf("%+v", r)
+		}
+	}
+	f(50, own)
+	f(5, standard)
+	f(5, standard, own)
 }

@@ -53,22 +53,36 @@ func (r refs) Authorities(_ string, list []gwapiv1.LocalObjectReference) []strin
 	return names
 }
 func (r refs) KeyPair(_, _, name string) string { return plan.ObjectName("Secret", "ai", name) }
-func (r refs) Invalid(field, message, _ string) { r.t.Errorf("%s: %s", field, message) }
-func (r refs) Warn(field, message, _ string)    { r.t.Errorf("%s: %s", field, message) }
-func (r refs) Standalone() bool                 { return true }
+func (r refs) Backend(_ string, ref gwapiv1.BackendObjectReference) *plan.Backend {
+	return &plan.Backend{Name: plan.ObjectName(string(*ref.Kind), "ai", string(ref.Name))}
+}
+func (r refs) Rules() []*plan.Rule                  { return nil }
+func (r refs) Ineffective(field, message, _ string) { r.t.Errorf("%s: %s", field, message) }
+func (r refs) Invalid(field, message, _ string)     { r.t.Errorf("%s: %s", field, message) }
+func (r refs) Warn(field, message, _ string)        { r.t.Errorf("%s: %s", field, message) }
+func (r refs) Standalone() bool                     { return true }
 
-// example is the policy in the README of a kind, as its schema defaults it.
-func example(t *testing.T, kind *policy.Kind) policy.Object {
+// examples are the policies in the README of a kind, as its schema defaults them.
+func examples(t *testing.T, kind *policy.Kind) []policy.Object {
 	t.Helper()
 	readme, err := os.ReadFile("../" + folders[kind.Name] + "/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(readme), "```yaml\n")
-	text, _, found := strings.Cut(rest, "```")
-	if !found {
+	var list []policy.Object
+	for i, rest := range strings.Split(string(readme), "```yaml\n") {
+		if text, _, found := strings.Cut(rest, "```"); i > 0 && found {
+			list = append(list, example(t, kind, text))
+		}
+	}
+	if len(list) == 0 {
 		t.Fatal("the README has no example")
 	}
+	return list
+}
+
+func example(t *testing.T, kind *policy.Kind, text string) policy.Object {
+	t.Helper()
 	converted, err := yaml.YAMLToJSONStrict([]byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -102,45 +116,53 @@ func example(t *testing.T, kind *policy.Kind) policy.Object {
 	return typed.(policy.Object)
 }
 
+// TestExamplesLoad: the examples of a README are policies in force, and together they fill every field of the config and
+// make every stage that the kind has.
 func TestExamplesLoad(t *testing.T) {
 	for _, kind := range Kinds() {
 		t.Run(kind.Name, func(t *testing.T) {
-			object := example(t, kind)
-			if got := object.GetObjectKind().GroupVersionKind().Kind; got != kind.Name {
-				t.Fatalf("the example is a %s", got)
-			}
-			if kind.Enforce != nil && !kind.Enforce(object) {
-				t.Error("the example does not enforce")
-			}
-			config := kind.Translate(refs{t}, object)
-			env := policy.Env{Policy: kind.Name + "/ai/x", Secret: func(string) *plan.Secret { return nil }}
-			var made []any
-			if kind.Restrict != nil {
-				stage, err := kind.Restrict(env, config)
-				if err != nil {
-					t.Fatal(err)
+			filled := map[string]bool{"Basic": true, "OnUnavailable": true}
+			restricts, applies := kind.Restrict == nil, kind.Apply == nil
+			for _, object := range examples(t, kind) {
+				if got := object.GetObjectKind().GroupVersionKind().Kind; got != kind.Name {
+					t.Fatalf("the example is a %s", got)
 				}
-				made = append(made, stage)
-			}
-			if kind.Apply != nil {
-				stage, err := kind.Apply(env, policy.Merge(kind.Config(), config))
-				if err != nil {
-					t.Fatal(err)
+				if kind.Enforce != nil && !kind.Enforce(object) {
+					t.Error("the example does not enforce")
 				}
-				made = append(made, stage)
+				config := kind.Translate(refs{t}, object)
+				restricts = made(t, kind.Restrict, config) || restricts
+				applies = made(t, kind.Apply, policy.Merge(kind.Config(), config)) || applies
+				roundTrip(t, kind, config, filled)
 			}
-			for _, stage := range made {
-				if stage == nil {
-					t.Error("the example makes a stage too few")
+			if !restricts || !applies {
+				t.Error("the examples make a stage too few")
+			}
+			config := reflect.TypeOf(kind.Config()).Elem()
+			for i := range config.NumField() {
+				if name := config.Field(i).Name; !filled[name] {
+					t.Errorf("the README's examples leave %s.%s empty", kind.Name, name)
 				}
 			}
-			roundTrip(t, kind, config)
 		})
 	}
 }
 
-// roundTrip sends a config through JSON, as a plan that is distributed goes.
-func roundTrip(t *testing.T, kind *policy.Kind, config any) {
+// made reports whether a stage is built of a config.
+func made(t *testing.T, build func(policy.Env, any) (any, error), config any) bool {
+	t.Helper()
+	if build == nil {
+		return false
+	}
+	stage, err := build(policy.Env{Policy: "P/ai/x", Secret: func(string) *plan.Secret { return nil }}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stage != nil
+}
+
+// roundTrip sends a config through JSON, as a plan that is distributed goes, and notes the fields that it fills.
+func roundTrip(t *testing.T, kind *policy.Kind, config any, filled map[string]bool) {
 	t.Helper()
 	text, err := json.Marshal(config)
 	if err != nil {
@@ -153,12 +175,10 @@ func roundTrip(t *testing.T, kind *policy.Kind, config any) {
 	if !reflect.DeepEqual(config, back) {
 		t.Errorf("%s came back as %+v", text, back)
 	}
-	filled := reflect.ValueOf(config).Elem()
-	for i := range filled.NumField() {
-		name := filled.Type().Field(i).Name
-		if filled.Field(i).IsZero() && name != "Basic" && name != "OnUnavailable" {
-			t.Errorf("the README's example leaves %s.%s empty", kind.Name, name)
-		}
+	v := reflect.ValueOf(config).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		filled[name] = filled[name] || !v.Field(i).IsZero()
 	}
 }
 

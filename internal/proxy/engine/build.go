@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -62,7 +63,11 @@ func (e *Engine) Begin(p *plan.Plan, secret func(name string) *plan.Secret) *Bui
 	for _, pol := range p.Policies {
 		for _, t := range pol.Targets {
 			key := plan.Target{Kind: t.Kind, Name: t.Name}
-			b.targets[key] = append(b.targets[key], attached{pol, t.Conflicted})
+			if list := b.targets[key]; t.Conflicted {
+				b.targets[key] = append(list, attached{pol, true})
+			} else { // before those that gave way to it: where the first restriction stays, its own does
+				b.targets[key] = slices.Insert(list, 0, attached{pol, false})
+			}
 		}
 	}
 	return b
