@@ -158,12 +158,15 @@ func TestFormAbsolute(t *testing.T) {
 
 func TestFormConnect(t *testing.T) {
 	root := testkit.CA(t, "root")
-	f := func(secureHub, secureAPI bool) {
+	f := func(secureHub, secureAPI, http2 bool) {
 		t.Helper()
 		config := upstream.Config{Handler: upstream.Body(1)}
 		if secureAPI {
 			config.Certificate = testkit.Loopback(t, root, "api.test")
 		}
+		config.Protocols.SetHTTP1(!http2)
+		config.Protocols.SetHTTP2(http2 && secureAPI)
+		config.Protocols.SetUnencryptedHTTP2(http2 && !secureAPI)
 		far := testkit.Upstream(t, config)
 		hubs := tunnel.Config{Hosts: map[string]string{"api.test:8443": far.Addr()}}
 		if secureHub {
@@ -171,6 +174,12 @@ func TestFormConnect(t *testing.T) {
 		}
 		hub := testkit.Tunnel(t, hubs)
 		r := child(t, policy.FormConnect, hub.Addr(), literal("api", "api.test", "192.0.2.1:8443"))
+		if http2 {
+			own := *r.plan.Backends[0]
+			own.Protocol = plan.HTTP2
+			r.plan.Backends[0] = &own
+			r.update()
+		}
 		if secureHub {
 			r.secure("Backend/ai/hub", root)
 		}
@@ -189,9 +198,12 @@ func TestFormConnect(t *testing.T) {
 			t.Errorf("the parent was asked %+v", asked)
 		}
 	}
-	f(false, false)
-	f(false, true)
-	f(true, true)
+	f(false, false, false)
+	f(false, true, false)
+	f(true, true, false)
+	f(false, false, true)
+	f(false, true, true)
+	f(true, true, true)
 	hub := testkit.Tunnel(t, tunnel.Config{Answer: func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusProxyAuthRequired)
 		return true
