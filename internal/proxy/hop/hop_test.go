@@ -161,3 +161,18 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPassed: whatever came before, the name that a gateway has added is found.
+func FuzzPassed(f *testing.F) {
+	for _, seed := range []string{"", "1.1 a", `1.1 a (b \"`, "((,", "HTTP/1.1\ta.example:80 (x), "} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, before string) {
+		if !Passed(fields("Via", before, "1.1 edge-1"), "edge-1") || !Passed(fields("Via", before+", 1.1 edge-1"), "edge-1") {
+			t.Errorf("behind %q the name is lost", before)
+		}
+		if !strings.Contains(strings.ToLower(before), "edge-1") && Passed(fields("Via", before), "edge-1") {
+			t.Errorf("%q has no such name", before)
+		}
+	})
+}
