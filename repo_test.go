@@ -116,6 +116,7 @@ func TestWallsFindBreaches(t *testing.T) {
 
 // dependencies are the modules that our own files import, each with why it is here. A new one is a line to argue for.
 var dependencies = map[string]string{
+	"github.com/dunglas/httpsfv":          "proxy/hop: structured fields (RFC 9651), as Ebbgate-Hop is one",
 	"github.com/fsnotify/fsnotify":        "source/file hears of changed files without asking every second",
 	"github.com/google/go-cmp":            "tests: differences of structures that a person can read",
 	"github.com/miekg/dns":                "proxy/resolve: messages, and what resolv.conf says; testkit's name server",

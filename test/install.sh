@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command=Debian package. gcc and libc are for the race detector.
-needs=(gcc=gcc nginx=nginx haproxy=haproxy wrk=wrk openssl=openssl curl=curl nghttp=nghttp2-client)
+needs=(gcc=gcc nginx=nginx haproxy=haproxy wrk=wrk openssl=openssl curl=curl nghttp=nghttp2-client squid=squid)
 
 for tool in go node npm; do
 	if ! command -v "$tool" >/dev/null; then
@@ -14,7 +14,7 @@ for tool in go node npm; do
 	fi
 done
 
-PATH=$PATH:/usr/sbin:/sbin # where nginx and haproxy are, also for users whose PATH has no sbin
+PATH=$PATH:/usr/sbin:/sbin # where nginx, haproxy and squid are, also for users whose PATH has no sbin
 missing=()
 for need in "${needs[@]}"; do
 	command -v "${need%%=*}" >/dev/null || missing+=("${need#*=}")

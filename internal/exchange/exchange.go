@@ -66,13 +66,14 @@ const (
 	SourceNone Source = iota
 	SourceLoopback
 	SourceStatic
+	SourcePeer // a trusted gateway's word
 	SourcePodAddress
 	SourceSPIFFE
 	SourceToken
 )
 
 func (s Source) String() string {
-	return [...]string{"None", "Loopback", "Static", "PodAddress", "SPIFFE", "ServiceAccountToken"}[s]
+	return [...]string{"None", "Loopback", "Static", "Peer", "PodAddress", "SPIFFE", "ServiceAccountToken"}[s]
 }
 
 // Unknown is the namespace and service account of a client that nothing named.
@@ -135,6 +136,18 @@ type Attempt struct {
 	Header     Header         // this attempt's view of the request's fields
 	Authority  string         // Host sent
 	Path       string         // path sent, with the query
+	Scheme     string         // of the URL that a parent is asked for; empty: it is asked for the path alone
+}
+
+// Target is what the request line asks for: the path, or the whole URL (RFC 9112, sections 3.2.1, 3.2.2 and 3.2.4).
+func (a *Attempt) Target() string {
+	switch {
+	case a.Scheme == "":
+		return a.Path
+	case a.Path == "*":
+		return a.Scheme + "://" + a.Authority
+	}
+	return a.Scheme + "://" + a.Authority + a.Path
 }
 
 // Exchange is one request with everything that became of it.

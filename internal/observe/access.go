@@ -25,6 +25,10 @@ func appendAccess(b []byte, x *exchange.Exchange) []byte {
 	b = appendTime(append(b, `{"time":"`...), x.Start)
 	b = appendField(append(b, '"'), `,"request_id":`, x.ID, maxShort)
 	b = appendClient(b, &x.Client)
+	if x.Hop.Depth > 0 {
+		b = appendField(b, `,"hop":`, x.Hop.Name, maxName)
+		b = appendNumber(b, `,"depth":`, int64(x.Hop.Depth))
+	}
 	b = appendField(b, `,"gateway":`, x.Gateway, maxName)
 	b = appendField(b, `,"listener":`, x.Listener, maxName)
 	b = appendField(b, `,"route":`, x.Route, maxName)
@@ -103,6 +107,7 @@ func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {
 		}
 		a := &attempts[i]
 		b = appendString(append(b, `{"backend":`...), a.Backend, maxName)
+		b = appendField(b, `,"parent":`, a.Parent, maxName)
 		if a.Address.IsValid() {
 			b = appendAddress(append(b, `,"address":`...), a.Address)
 		}

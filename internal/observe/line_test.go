@@ -58,6 +58,18 @@ func TestAccessLine(t *testing.T) {
 	}
 }
 
+func TestTheWayIsLogged(t *testing.T) {
+	x := answered()
+	x.Hop = exchange.Hop{Name: "edge-1", Depth: 2}
+	x.Attempts[1].Parent = "Backend/ai/hub"
+	line := string(appendAccess(nil, x))
+	for _, want := range []string{`"source":"PodAddress"},"hop":"edge-1","depth":2,"gateway"`, `{"backend":"Backend/ai/openai","parent":"Backend/ai/hub","address"`} {
+		if strings.Count(line, want) != 1 {
+			t.Errorf("no %s in %s", want, line)
+		}
+	}
+}
+
 func TestDetail(t *testing.T) {
 	f := func(refusal exchange.Refusal, want any) {
 		t.Helper()

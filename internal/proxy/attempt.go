@@ -28,7 +28,7 @@ func (j *journey) candidate(c *candidate) policy.Candidate {
 	if c.wildcard {
 		judged.Hostname = hostname.Of(r.Authority)
 	}
-	if j.rule.rewrite != nil && j.rule.rewrite.Path != nil {
+	if j.rule.rewrite != nil && j.rule.rewrite.Path != nil && !c.asIs() {
 		judged.Path = match.RewritePath(r.Path, j.rule.rewrite.Path, j.found.Prefix)
 	}
 	judged.Host = hostname.Of(j.authority(c))
@@ -38,6 +38,8 @@ func (j *journey) candidate(c *candidate) policy.Candidate {
 // authority is the Host sent to a backend: its own name, or for a Service the client's or the rewritten one.
 func (j *journey) authority(c *candidate) string {
 	switch {
+	case c.asIs() && j.x.Request.Authority != "":
+		return j.x.Request.Authority
 	case c.authority != "":
 		return c.authority
 	case c.wildcard:
@@ -110,7 +112,12 @@ func (j *journey) limit(c *candidate) time.Duration {
 func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	j.outcome = outcome{}
 	j.view(c, a)
-	if refusal := c.chain.Attempt(ctx, j.x, &j.judged, a); refusal != nil {
+	chain, judged := j.credential(c)
+	refusal := j.tell(c, a)
+	if refusal == nil {
+		refusal = chain.Attempt(ctx, j.x, judged, a)
+	}
+	if refusal != nil {
 		j.outcome.final = true
 		return refusal
 	}
@@ -139,7 +146,7 @@ func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt
 	}
 	j.call.Account()
 	a.Status, a.Version = j.x.Response.Status, j.x.Response.Version
-	if refusal := c.chain.Response(ctx, j.x, &j.judged, a); refusal != nil {
+	if refusal := chain.Response(ctx, j.x, judged, a); refusal != nil {
 		j.outcome.final = true
 		j.rejected(refusal)
 		return refusal
@@ -208,14 +215,14 @@ func private(name string) bool {
 
 // dial takes a connection.
 func (j *journey) dial(ctx context.Context, c *candidate, a *exchange.Attempt, limit time.Duration) *exchange.Refusal {
-	target, err := c.target.Host(j.judged.Hostname)
+	target, err := j.target(c)
 	if err == nil {
 		r := &j.x.Request
 		j.up, err = j.server.dialer.Get(ctx, target, dial.Want{
 			HTTP2: r.Version == exchange.HTTP2, Switch: r.Upgrade != "", Endpoint: j.endpoint(c), Limit: limit,
 		})
 	}
-	if c.chain.Reports() {
+	if c.reports() {
 		j.x.Reported = exchange.NotesOf(ctx).Take(j.x.Reported)
 	}
 	if err != nil {

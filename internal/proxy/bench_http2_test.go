@@ -188,7 +188,7 @@ func exchangesHTTP2(b *testing.B, far *plan.Backend, body []byte) {
 func BenchmarkExchangeHTTP2(b *testing.B) {
 	body := bytes.Repeat([]byte("x"), 1<<10)
 	b.Run("to HTTP 1.1", func(b *testing.B) {
-		const sent = "GET /0/v1/x HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nUser-Agent: bench\r\nVia: 2 ebbgate\r\n\r\n"
+		const sent = "GET /0/v1/x HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nUser-Agent: bench\r\nVia: 2 ebbgate-0123456789abcdef\r\n\r\n"
 		answer := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1024\r\n\r\n"), body...)
 		exchangesHTTP2(b, service("far", canned(b, len(sent), answer)), nil)
 	})

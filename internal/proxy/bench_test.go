@@ -50,7 +50,7 @@ func exchanges(t testing.TB, n int, run func(func())) {
 	t.Helper()
 	request := []byte("GET /0/v1/x HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n")
 	answer := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1024\r\n\r\n"), bytes.Repeat([]byte("x"), 1024)...)
-	r := newRig(t, nil, service("far", canned(t, len(request)+len("Via: 1.1 ebbgate\r\n"), answer)))
+	r := newRig(t, nil, service("far", canned(t, len(request)+len("Via: 1.1 ebbgate-0123456789abcdef\r\n"), answer)))
 	r.seen.silent = true
 	c := r.connect()
 	defer c.Close()

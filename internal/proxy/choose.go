@@ -57,7 +57,7 @@ func (j *journey) choose(ctx context.Context, first bool) (int, *exchange.Refusa
 // permitted asks policy whether the request may go to the candidate. What would be sent stays in judged.
 func (j *journey) permitted(ctx context.Context, c *candidate) *exchange.Refusal {
 	j.judged = j.candidate(c)
-	return c.chain.Candidate(ctx, j.x, &j.judged)
+	return j.vet(ctx, c, &j.judged)
 }
 
 // veto notes for the logs whom policy took out of the draw, once.

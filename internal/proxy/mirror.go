@@ -108,7 +108,7 @@ func (j *journey) survive() {
 func copied(x *exchange.Exchange) *exchange.Exchange {
 	r := &x.Request
 	c := &exchange.Exchange{
-		ID: strings.Clone(x.ID), Start: time.Now(), Client: x.Client, Mirrored: true,
+		ID: strings.Clone(x.ID), Start: time.Now(), Client: x.Client, Hop: x.Hop, Mirrored: true,
 		Gateway: x.Gateway, Listener: x.Listener, Route: x.Route, Rule: x.Rule,
 		Request: exchange.Request{
 			Version: r.Version, Method: strings.Clone(r.Method), Scheme: strings.Clone(r.Scheme), Authority: strings.Clone(r.Authority),
@@ -132,7 +132,7 @@ func (j *journey) mirrored(c *candidate) {
 	a := j.x.NextAttempt()
 	a.Backend = c.backend.Name
 	j.judged = j.candidate(c)
-	refusal := c.chain.Candidate(ctx, j.x, &j.judged)
+	refusal := j.vet(ctx, c, &j.judged)
 	if refusal == nil {
 		refusal = j.attempt(ctx, c, a)
 	}

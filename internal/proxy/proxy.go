@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,7 @@ type Config struct {
 	Observer   Observer
 	Logger     *slog.Logger
 	Limits     http1.Limits
+	ID         string // by which Gateways without a hopName know their own requests again; empty: one is made
 }
 
 // Server serves plans.
@@ -59,10 +61,14 @@ type Server struct {
 
 	budgets map[budgetKey]*budget
 	health  map[healthKey]*health.Backend
+	prober  *health.Prober
 }
 
 // New makes a Server that serves nothing until its first Update. Shutdown ends it.
 func New(c Config) (*Server, error) {
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
 	s := &Server{config: c, engine: engine.New(engine.Config{Kinds: c.Kinds, Kubernetes: c.Kubernetes}), secure: map[string]*secured{}}
 	s.resolver = resolve.New(resolve.Config{Logger: c.Logger})
 	var err error
@@ -74,7 +80,9 @@ func New(c Config) (*Server, error) {
 	s.table.Store(&table{})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.ctx, s.stop = ctx, cancel
+	s.prober = health.NewProber(health.ProberConfig{Logger: c.Logger})
 	s.running.Go(func() { s.dialer.Run(ctx) })
+	s.running.Go(func() { s.prober.Run(ctx) })
 	return s, nil
 }
 
@@ -107,6 +115,7 @@ func (s *Server) Update(ctx context.Context, p *plan.Plan) error {
 		problems = append(problems, &BindError{t.ports[address].gateway.plan.Name, address, err})
 	}
 	s.sockets.Keep(wanted)
+	s.prober.Set(t.checks)
 	old.release()
 	return errors.Join(problems...)
 }

@@ -149,6 +149,8 @@ func (j *journey) places(c *candidate) (first, second place) {
 	o, s, own := &j.outcome, &c.chain.Settings.Retry, j.rule.plan.Retry != nil
 	safe := idempotent(j.x.Request.Method)
 	switch {
+	case c.parent != nil && o.class != policy.Unsent: // what the parent has got is the parent's to repeat
+		return nowhere, nowhere
 	case o.class == policy.Unsent:
 		if s.On&policy.Unsent != 0 {
 			first = other

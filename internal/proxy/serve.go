@@ -31,6 +31,8 @@ type journey struct {
 	found   match.Result
 	rule    *rule
 	judged  policy.Candidate
+	near    policy.Candidate // judged, as it concerns the parent
+	told    string           // what the parent is told with the wish for a tunnel
 	call    forward.Call
 	up      dial.Upstream
 	reuse   bool // up goes back to its pool
@@ -127,9 +129,10 @@ func (j *journey) identify() *exchange.Refusal {
 		}
 		from.SPIFFE = j.port.tls.Peer(j.peer.State)
 	}
-	j.x.Client = j.port.gateway.identity.Identify(from, &j.x.Request.Header)
+	var unreadable error
+	j.x.Client, j.x.Hop, unreadable = j.port.gateway.identity.Identify(from, &j.x.Request.Header)
 	j.x.Request.Header.Filter(func(f exchange.Field) bool { return !exchange.Ours(f.Name) })
-	return nil
+	return j.passed(unreadable)
 }
 
 // match finds the rule. What nobody configured is not served: the gateway is no open relay.
@@ -275,7 +278,7 @@ func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 	j := s.journey(c)
 	if p := s.table.Load().ports[j.peer.Socket]; p != nil {
 		j.x.Gateway = p.gateway.plan.Name
-		j.x.Client = p.gateway.identity.Identify(connection(j.peer), nil)
+		j.x.Client, _, _ = p.gateway.identity.Identify(connection(j.peer), nil)
 	}
 	refusal := exchange.Refuse(exchange.RequestTimeout, "the request's head took too long")
 	if peer != nil {

@@ -1,8 +1,8 @@
 package proxy
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -27,6 +27,7 @@ type table struct {
 	plan    *plan.Plan
 	ports   map[string]*port // by address bound
 	targets map[targetKey]*dial.Target
+	checks  []health.Check
 }
 
 // release lets go of what the table held, once another has taken its place.
@@ -47,6 +48,7 @@ type port struct {
 type gateway struct {
 	plan     *plan.Gateway
 	identity *identify.Identifier
+	name     string             // what other gateways know it by
 	via      [3]string          // what Via says of a request, by its version
 	rules    map[string][]*rule // by listener; indexed as match.Result says
 	retries  *budget            // of all its backends
@@ -80,6 +82,7 @@ type candidate struct {
 	chain   *engine.Chain
 	filters filters
 	target  *dial.Target
+	parent  *parent // the gateway that it is reached through; nil: it is reached itself
 
 	persistence *persistence
 	budget      *budget
@@ -102,6 +105,7 @@ type builder struct {
 	targets  map[targetKey]*dial.Target
 	budgets  map[budgetKey]*budget
 	health   map[healthKey]*health.Backend
+	checks   map[healthKey]health.Check
 	problems []error
 }
 
@@ -111,6 +115,7 @@ type targetKey struct {
 	chain   *engine.Chain
 
 	protocol plan.Protocol
+	through  *dial.Target
 }
 
 type budgetKey struct {
@@ -124,7 +129,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b := &builder{
 		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
 		tls: map[tlsKey]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
-		budgets: map[budgetKey]*budget{}, health: map[healthKey]*health.Backend{},
+		budgets: map[budgetKey]*budget{}, health: map[healthKey]*health.Backend{}, checks: map[healthKey]health.Check{},
 	}
 	for _, secret := range p.Secrets {
 		b.secrets[secret.Name] = secret
@@ -138,6 +143,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 		b.gateway(t, g)
 	}
 	b.chains.Finish()
+	t.checks = slices.Collect(maps.Values(b.checks))
 	t.targets, s.secure, s.budgets, s.health = b.targets, b.secure, b.budgets, b.health
 	return t, b.problems
 }
@@ -154,7 +160,8 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 		b.fail("gateway %s: %w", g.Name, err)
 		return
 	}
-	built := &gateway{plan: g, identity: identity, via: via(g), rules: map[string][]*rule{}}
+	built := &gateway{plan: g, identity: identity, name: b.server.hopName(g), rules: map[string][]*rule{}}
+	built.via = via(built.name)
 	matches, problems := match.New(g, b.plan.Rules)
 	b.problems = append(b.problems, problems...)
 	var shared []*rule
@@ -185,8 +192,7 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 }
 
 // via is what Via says of requests (RFC 9110, section 7.6.3), by the version in which they came.
-func via(g *plan.Gateway) (list [3]string) {
-	name := cmp.Or(g.HopName, "ebbgate")
+func via(name string) (list [3]string) {
 	list[exchange.HTTP11], list[exchange.HTTP10], list[exchange.HTTP2] = "1.1 "+name, "1.0 "+name, "2 "+name
 	return list
 }
@@ -284,7 +290,7 @@ func modifiers(list []plan.Filter) (f filters) {
 }
 
 // ready reports whether the candidate may be drawn while there are others.
-func (c *candidate) ready() bool { return c.health.Admits() }
+func (c *candidate) ready() bool { return c.health.Admits() && !c.target.Full() }
 
 func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBackend) *candidate {
 	backend := b.backends[ref.Backend]
@@ -297,7 +303,6 @@ func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBack
 	c := &candidate{backend: backend, chain: b.chains.Chain(scope), filters: modifiers(ref.Filters), service: backend.Origin == plan.Endpoints}
 	c.persistence = persistent(r, backend.Name, c.chain.Settings.Session)
 	c.budget = b.budget(scope.Gateway, backend.Name, c.chain.Settings.Retry.Budget)
-	c.health = b.healthOf(scope.Gateway, backend.Name, c.chain.Settings.Health)
 	c.wildcard = strings.HasPrefix(backend.Hostname, "*.")
 	if !c.wildcard {
 		c.authority = authority(backend.Hostname, backend)
@@ -310,18 +315,35 @@ func (b *builder) candidate(scope engine.Scope, r *plan.Rule, ref *plan.RuleBack
 	if c.fault = c.chain.Fault(); c.fault != nil {
 		return c
 	}
-	settings, fault, err := b.upstreamTLS(scope.Gateway, c)
-	if c.fault = fault; fault != nil {
+	if c.parent, c.fault = b.parent(scope, c); c.fault != nil {
 		return c
 	}
-	if err == nil {
-		c.target, err = b.target(scope.Gateway, c, ref.Protocol, settings)
+	setting := c.chain.Settings.Health
+	if c.parent != nil {
+		setting = c.parent.chain.Settings.Health
 	}
-	if err != nil {
-		b.fail("backend %s: %w", backend.Name, err)
-		c.fault = exchange.Refuse(exchange.BackendInvalid, "the backend "+backend.Name+" cannot be used as it is configured")
+	c.health = b.healthOf(scope.Gateway, backend.Name, setting)
+	if c.target, c.fault = b.way(scope.Gateway, c, ref.Protocol); c.fault == nil {
+		b.check(scope.Gateway, r, c)
 	}
 	return c
+}
+
+// reach prepares the target of a backend, through a parent that opens tunnels where there is one.
+func (b *builder) reach(gateway string, c *candidate, protocol plan.Protocol, through *dial.Target) (*dial.Target, *exchange.Refusal) {
+	settings, fault, err := b.upstreamTLS(gateway, c)
+	if fault != nil {
+		return nil, fault
+	}
+	var target *dial.Target
+	if err == nil {
+		target, err = b.target(gateway, c, protocol, settings, through)
+	}
+	if err != nil {
+		b.fail("backend %s: %w", c.backend.Name, err)
+		return nil, exchange.Refuse(exchange.BackendInvalid, "the backend "+c.backend.Name+" cannot be used as it is configured")
+	}
+	return target, nil
 }
 
 // authority is the Host that a backend of a name is sent: with its port where that is not the scheme's own.
@@ -365,15 +387,20 @@ func (b *builder) healthOf(gateway, backend string, setting policy.Health) *heal
 	return h
 }
 
-func (b *builder) target(gateway string, c *candidate, protocol plan.Protocol, settings *dial.TLS) (*dial.Target, error) {
-	key := targetKey{gateway, c.backend, c.chain, protocol}
+func (b *builder) target(gateway string, c *candidate, protocol plan.Protocol, settings *dial.TLS, through *dial.Target) (*dial.Target, error) {
+	key := targetKey{gateway, c.backend, c.chain, protocol, through}
 	if t, ok := b.targets[key]; ok {
 		return t, nil
 	}
-	t, err := b.server.dialer.Prepare(dial.TargetConfig{
+	config := dial.TargetConfig{
 		Gateway: gateway, Backend: c.backend, Hostname: c.backend.Hostname, Protocol: protocol, TLS: settings, Settings: &c.chain.Settings,
 		Address: []policy.AddressStage{c.chain}, Handshake: []policy.HandshakeStage{c.chain},
-	})
+		Through: through,
+	}
+	if through == nil { // else it is the parent's addresses that are dialled
+		config.Health = b.healthOf(gateway, c.backend.Name, c.chain.Settings.Health)
+	}
+	t, err := b.server.dialer.Prepare(config)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-// Package testkit starts the far sides that live in its sub-folders (ca, upstream, grpcecho, provider, dnsserver) for the length of
+// Package testkit starts the far sides that live in its sub-folders (ca, upstream, grpcecho, provider, dnsserver, tunnel) for the length of
 // one test: what fails to start ends the test, and all is closed with it.
 //
 // It adds nothing to them. It imports testing, and they do not: commands that need a far side, such as the demo, take it
@@ -17,6 +17,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/testkit/dnsserver"
 	"github.com/ebbgate/ebbgate/internal/testkit/grpcecho"
 	"github.com/ebbgate/ebbgate/internal/testkit/provider"
+	"github.com/ebbgate/ebbgate/internal/testkit/tunnel"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
 
@@ -70,6 +71,12 @@ func Provider(t testing.TB, config provider.Config) *provider.Provider {
 func GRPC(t testing.TB, config grpcecho.Config) *grpcecho.Server {
 	t.Helper()
 	return started(t, grpcecho.New, config)
+}
+
+// Tunnel starts a proxy that opens tunnels.
+func Tunnel(t testing.TB, config tunnel.Config) *tunnel.Proxy {
+	t.Helper()
+	return started(t, tunnel.New, config)
 }
 
 // DNS starts a DNS server.

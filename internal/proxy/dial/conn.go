@@ -26,6 +26,7 @@ type Conn struct {
 	wire    *wire
 	tls     *tls.Conn // nil: plain
 	state   *tls.ConnectionState
+	outer   *Conn // to the parent whose tunnel this is; nil: none
 	socket  *net.TCPConn
 	raw     syscall.RawConn
 	peek    peek
@@ -162,8 +163,11 @@ func (c *Conn) Close() error {
 
 // CloseWrite ends our direction and leaves the other one.
 func (c *Conn) CloseWrite() error {
-	if c.tls != nil {
+	switch {
+	case c.tls != nil:
 		return c.tls.CloseWrite()
+	case c.outer != nil:
+		return c.outer.CloseWrite()
 	}
 	return c.socket.CloseWrite()
 }

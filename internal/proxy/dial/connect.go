@@ -18,13 +18,13 @@ import (
 func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error) {
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
-	list, failure := t.addresses(ctx, turn)
+	list, failure := t.near().addresses(ctx, turn)
 	if failure != nil {
 		return nil, failure
 	}
-	list = t.ordered(list)
+	list = t.near().ordered(list)
 	for range maxHandshakes {
-		conn, address, err := t.race(ctx, list)
+		conn, address, err := t.near().race(ctx, list)
 		if err != nil {
 			if failure == nil {
 				failure = err
@@ -32,7 +32,9 @@ func (t *Target) connect(ctx context.Context, turn int, h2 bool) (*Conn, *Error)
 			return nil, failure
 		}
 		c, err := t.establish(ctx, conn, address, h2)
-		t.tell(ctx, address, policy.FaultTLS, err)
+		if t.Through == nil || err == nil { // what a parent reaches is not its own addresses' fault
+			t.near().tell(ctx, address, policy.FaultTLS, err)
+		}
 		if err == nil {
 			return c, nil
 		}
@@ -88,6 +90,11 @@ func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address net
 	if err != nil {
 		_ = socket.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: err, Address: address}
+	}
+	if t.Through != nil {
+		if failure := t.tunnelled(ctx, c); failure != nil {
+			return nil, failure
+		}
 	}
 	if t.pool.config == nil {
 		return c, nil

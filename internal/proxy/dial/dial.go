@@ -1,5 +1,6 @@
 // Package dial owns the connections towards backends: it resolves, checks and dials addresses, does TLS as the backend's
-// setting demands, and keeps idle connections in pools per (Gateway, backend, name, port, protocol, TLS setting).
+// setting demands, and keeps idle connections in pools per (Gateway, backend, name, port, protocol, TLS setting). Through a
+// parent it makes them in tunnels.
 //
 // The address that was checked is the address that is dialled, and no byte of a request is written before the far side is
 // verified. It picks no backend and repeats nothing that was written. Connections that speak HTTP/2 are net/http's from
@@ -32,7 +33,7 @@ const (
 	sweepInterval = time.Second
 	keepAlive     = 30 * time.Second
 	maxIdle       = 512 // idle connections of one pool, where no setting bounds them
-	maxHosts      = 256 // names of one wildcard backend with a pool of their own
+	maxHosts      = 256 // names of one wildcard backend, or clients of tunnels to one, with a pool of their own
 	maxCandidates = 32  // addresses one Get tries
 	maxHandshakes = 2   // connections one Get does TLS on: a replica that breaks off may be the only one that does
 )

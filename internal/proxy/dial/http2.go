@@ -165,8 +165,8 @@ func (t *Target) stream(ctx context.Context, turn int, only bool, w *waiter) (Up
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
 	key := netip.AddrPort{}
-	if n := len(t.fixed); n > 0 {
-		key = t.fixed[turn%n]
+	if fixed := t.near().fixed; len(fixed) > 0 {
+		key = fixed[turn%len(fixed)]
 	}
 	failed := 0
 	for waits := 0; failed < maxFlights && waits < maxWaits; waits++ {
@@ -311,7 +311,7 @@ func (t *Target) join(ctx context.Context, turn int) *Stream {
 	}
 	for _, s := range t.pool.sharing() {
 		c := s.conn
-		if s.client.Err() != nil || !f.takes(c.address) || t.admit(ctx, c.address.Addr()) != nil || t.vet(ctx, c) != nil {
+		if s.client.Err() != nil || !f.takes(c.address) || !t.lets(ctx, c) {
 			continue
 		}
 		if s.client.Reserve() != nil {

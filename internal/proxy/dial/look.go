@@ -29,8 +29,11 @@ func (c *Conn) quiet() bool {
 	if c.broken.Load() || c.closed.Load() {
 		return false
 	}
-	if c.tls != nil && !c.emptied() {
+	if c.tls != nil && !c.emptied() || len(c.wire.early) > 0 {
 		return false
+	}
+	if c.outer != nil {
+		return c.outer.quiet()
 	}
 	c.peek.quiet = false
 	return c.raw.Control(c.peek.look) == nil && c.peek.quiet

@@ -28,6 +28,8 @@ type poolKey struct {
 	protocol                   plan.Protocol
 	serverName                 string
 	tls                        Key
+	through                    *pool  // of the parent that opens tunnels
+	hop                        string // what it is told with the wish for one
 }
 
 // pool holds the idle connections of one key, or of a wildcard the pools of its names. Its TLS sessions are its own, so
@@ -52,8 +54,13 @@ type pool struct {
 	plainSince atomic.Int64 // when the far side chose HTTP/1.1; Unix nanoseconds
 
 	hostsMu sync.RWMutex
-	hosts   map[string]*pool
+	hosts   map[host]*pool
 }
+
+// host is what has a pool of its own within a target's.
+type host struct{ name, hop string }
+
+func (k *poolKey) host() host { return host{k.hostname, k.hop} }
 
 func newPool(key poolKey, setting *TLS, r *room, now func() time.Time) *pool {
 	p := &pool{key: key, now: now, room: r}
@@ -102,10 +109,10 @@ func (d *Dialer) release(p *pool) {
 	}
 }
 
-// host is the pool of a name of a wildcard.
+// host is the pool of a name of a wildcard, or of one client's tunnels.
 func (p *pool) host(key poolKey, setting *TLS, now func() time.Time) *pool {
 	p.hostsMu.RLock()
-	child := p.hosts[key.hostname]
+	child := p.hosts[key.host()]
 	p.hostsMu.RUnlock()
 	if child == nil {
 		child = p.addHost(key, setting, now)
@@ -119,7 +126,7 @@ func (p *pool) addHost(key poolKey, setting *TLS, now func() time.Time) *pool {
 	key.serverName = strings.Clone(key.serverName)
 	p.hostsMu.Lock()
 	defer p.hostsMu.Unlock()
-	if child := p.hosts[key.hostname]; child != nil {
+	if child := p.hosts[key.host()]; child != nil {
 		return child
 	}
 	child := newPool(key, setting, p.room, now)
@@ -134,9 +141,9 @@ func (p *pool) addHost(key poolKey, setting *TLS, now func() time.Time) *pool {
 		p.evictHost()
 	}
 	if p.hosts == nil {
-		p.hosts = make(map[string]*pool)
+		p.hosts = make(map[host]*pool)
 	}
-	p.hosts[key.hostname] = child
+	p.hosts[key.host()] = child
 	p.room.add(child)
 	return child
 }
@@ -148,7 +155,7 @@ func (p *pool) evictHost() {
 			oldest = child
 		}
 	}
-	delete(p.hosts, oldest.key.hostname)
+	delete(p.hosts, oldest.key.host())
 	oldest.close()
 }
 

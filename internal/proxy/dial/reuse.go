@@ -17,7 +17,7 @@ func (t *Target) reuse(ctx context.Context, turn int) *Conn {
 		return nil
 	}
 	c := t.take(ctx, f)
-	if c == nil && f.health != nil && t.skipsAll(f.any) {
+	if c == nil && f.health != nil && t.near().skipsAll(f.any) {
 		f.health = nil
 		c = t.take(ctx, f)
 	}
@@ -26,7 +26,7 @@ func (t *Target) reuse(ctx context.Context, turn int) *Conn {
 
 // reuseAny is reuse whose turn it is whichever: for want of room to connect to the one in turn.
 func (t *Target) reuseAny(ctx context.Context) *Conn {
-	for i := range t.fixed {
+	for i := range t.near().fixed {
 		if c := t.reuse(ctx, i); c != nil {
 			return c
 		}
@@ -51,14 +51,15 @@ func (f fit) takes(a netip.AddrPort) bool {
 
 // fit is false where no address is known.
 func (t *Target) fit(turn int) (fit, bool) {
-	if t.fixed == nil {
-		addresses, ok := t.dialer.resolver.Cached(t.Hostname, &t.Settings.DNS)
-		return fit{any: addresses, health: t.Health}, ok && len(addresses) > 0
+	near := t.near()
+	if near.fixed == nil {
+		addresses, ok := t.dialer.resolver.Cached(near.Hostname, &near.Settings.DNS)
+		return fit{any: addresses, health: near.Health}, ok && len(addresses) > 0
 	}
-	if len(t.fixed) == 0 {
+	if len(near.fixed) == 0 {
 		return fit{}, false
 	}
-	return fit{endpoint: t.fixed[turn%len(t.fixed)]}, true
+	return fit{endpoint: near.fixed[turn%len(near.fixed)]}, true
 }
 
 // take looks at idle connections from the last one put back on: dead ones are closed, those that this target's stages
@@ -75,7 +76,7 @@ func (t *Target) take(ctx context.Context, f fit) *Conn {
 			_ = c.Close()
 			continue
 		}
-		if t.admit(ctx, c.address.Addr()) == nil && t.vet(ctx, c) == nil {
+		if t.lets(ctx, c) {
 			taken = c
 			break
 		}
@@ -122,6 +123,12 @@ func (t *Target) admit(ctx context.Context, address netip.Addr) *exchange.Refusa
 		}
 	}
 	return nil
+}
+
+// lets reports whether the target may use a connection that is there, now.
+func (t *Target) lets(ctx context.Context, c *Conn) bool {
+	near := t.near()
+	return near.admit(ctx, c.address.Addr()) == nil && (c.outer == nil || near.vet(ctx, c.outer) == nil) && t.vet(ctx, c) == nil
 }
 
 // vet asks the target's Handshake stages about a connection, unless it was they who let it in.

@@ -25,7 +25,8 @@ type TargetConfig struct {
 	Settings   *policy.Settings
 	Address    []policy.AddressStage
 	Handshake  []policy.HandshakeStage
-	Health     Health // of the backend's addresses; nil: none is told, and all are taken for well
+	Health     Health  // of the backend's addresses; nil: none is told, and all are taken for well
+	Through    *Target // a parent that opens tunnels to Hostname and Port, whose addresses are dialled; nil: none
 }
 
 // Target is a prepared destination. Its pool is shared with every target of the same Gateway, backend, name, port and
@@ -36,7 +37,8 @@ type Target struct {
 	pool     *pool
 	fixed    []netip.AddrPort // the addresses of a backend that is not resolved
 	wild     bool
-	root     *Target // whom the stages belong to: the wildcard's target, else itself
+	root     *Target // whom the stages belong to: the one that was prepared
+	hop      string  // what the parent is told with the wish for a tunnel
 	released atomic.Bool
 }
 
@@ -67,15 +69,19 @@ func (d *Dialer) Prepare(c TargetConfig) (*Target, error) {
 	if c.TLS != nil && name == "" && len(c.TLS.sans) == 0 {
 		return nil, fmt.Errorf("prepare target %s: TLS has no name to verify", c.Backend.Name)
 	}
-	t.pool = d.hold(poolKey{
+	key := poolKey{
 		gateway: c.Gateway, backend: c.Backend.Name, hostname: c.Hostname, port: c.Port, protocol: c.Protocol, serverName: name, tls: c.TLS.Key(),
-	}, c.TLS)
+	}
+	if c.Through != nil {
+		key.through = c.Through.pool
+	}
+	t.pool = d.hold(key, c.TLS)
 	t.pool.room.set(c.Settings.Connections)
 	return t, nil
 }
 
 func (t *Target) setAddresses() error {
-	if t.Backend.Origin == plan.Resolved {
+	if t.Backend.Origin == plan.Resolved || t.Through != nil {
 		if t.Hostname == "" {
 			return fmt.Errorf("prepare target %s: no name to resolve", t.Backend.Name)
 		}
@@ -130,14 +136,21 @@ func (t *Target) Host(name string) (*Target, error) {
 	if !t.wild {
 		return t, nil
 	}
-	suffix := t.Hostname[1:]
-	if len(name) <= len(suffix) || !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, "*") {
-		return nil, fmt.Errorf("dial %s: the name asked for is not below %s", t.Backend.Name, t.Hostname)
+	return t.one(name, "")
+}
+
+// one is the target of a name with a pool of its own.
+func (t *Target) one(name, hop string) (*Target, error) {
+	if t.wild {
+		suffix := t.Hostname[1:]
+		if len(name) <= len(suffix) || !strings.HasSuffix(name, suffix) || strings.HasPrefix(name, "*") {
+			return nil, fmt.Errorf("dial %s: the name asked for is not below %s", t.Backend.Name, t.Hostname)
+		}
 	}
-	one := &Target{TargetConfig: t.TargetConfig, dialer: t.dialer, root: t}
+	one := &Target{TargetConfig: t.TargetConfig, dialer: t.dialer, root: t, hop: hop}
 	one.Hostname = name
 	key := t.pool.key
-	key.hostname, key.serverName = name, one.serverName()
+	key.hostname, key.serverName, key.hop = name, one.serverName(), hop
 	one.pool = t.pool.host(key, t.TLS, t.dialer.now)
 	return one, nil
 }

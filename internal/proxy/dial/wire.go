@@ -13,6 +13,7 @@ type wire struct {
 	secure  bool
 	probing bool // reads find nothing: what TLS already holds is being looked at
 	closing atomic.Bool
+	early   []byte // of what is read, what came with a parent's answer
 	records records
 	room    *room // that the connection has a place in; set before anybody else has the connection
 	left    atomic.Bool
@@ -57,7 +58,13 @@ func (w *wire) Read(b []byte) (int, error) {
 	if w.probing {
 		return 0, nothing{}
 	}
-	n, err := w.Conn.Read(b)
+	n, err := 0, error(nil)
+	if len(w.early) > 0 {
+		n = copy(b, w.early)
+		w.early = w.early[n:]
+	} else {
+		n, err = w.Conn.Read(b)
+	}
 	if w.secure {
 		w.records.pass(b[:n])
 	}

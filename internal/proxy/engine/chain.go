@@ -121,6 +121,17 @@ func (c *Chain) Candidate(ctx context.Context, x *exchange.Exchange, candidate *
 	return judge(ctx, x, c.candidate, func(s policy.CandidateStage) *exchange.Refusal { return s.Candidate(ctx, x, candidate) })
 }
 
+// Bars reports whether a stage of the Candidate step vetoes the backend for another reason than who asks, or for what.
+func (c *Chain) Bars(ctx context.Context, x *exchange.Exchange, candidate *policy.Candidate) bool {
+	for _, s := range c.candidate {
+		refusal := s.stage.Candidate(ctx, x, candidate)
+		if refusal != nil && !s.report && refusal.Reason != exchange.ClientNotAllowed && refusal.Reason != exchange.RequestNotAllowed {
+			return true
+		}
+	}
+	return false
+}
+
 // Attempt runs the Attempt step.
 func (c *Chain) Attempt(ctx context.Context, x *exchange.Exchange, candidate *policy.Candidate, a *exchange.Attempt) *exchange.Refusal {
 	if len(c.attempt) == 0 {

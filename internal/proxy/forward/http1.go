@@ -27,7 +27,7 @@ func (l *h1) send(c *Call) error {
 	room := heads.Get().(*[]byte)
 	defer heads.Put(room)
 	head, framing, err := http1.AppendRequest((*room)[:0], http1.RequestHead{
-		Method: r.Method, Target: c.Attempt.Path, Authority: c.Attempt.Authority, Header: &c.Attempt.Header, Length: r.Length,
+		Method: r.Method, Target: c.Attempt.Target(), Authority: c.Attempt.Authority, Header: &c.Attempt.Header, Length: r.Length,
 	})
 	if err != nil {
 		return fmt.Errorf("request head: %w", err)

@@ -48,6 +48,9 @@ func (l *h2) send(c *Call) error {
 	if l.up.Secure() {
 		l.target.Scheme = "https"
 	}
+	if c.Attempt.Scheme != "" {
+		l.target.Scheme = c.Attempt.Scheme
+	}
 	if strings.HasPrefix(l.target.Opaque, "//") { // net/url would take its first segment for a host
 		l.target.Opaque = "//" + l.target.Host + l.target.Opaque
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/proxy/hop"
 )
 
 // Local is the namespace and the service account of a loopback client that no source names.
@@ -65,15 +66,21 @@ func New(g *plan.Gateway, kubernetes bool) (*Identifier, error) {
 	return id, nil
 }
 
-// Identify names the client of a request on a connection. The header's Forwarded is read where the connection is a
-// trusted peer's; it may be nil.
-func (id *Identifier) Identify(c Connection, header *exchange.Header) exchange.Client {
+// Identify names the client of a request on a connection. Where the connection is a trusted peer's, the header's
+// Ebbgate-Hop, else its Forwarded, is read; it may be nil. The hop is what such a peer says of the way up to here. An
+// error is an Ebbgate-Hop of its that cannot be read: what it would have kept from happening is not known.
+func (id *Identifier) Identify(c Connection, header *exchange.Header) (exchange.Client, exchange.Hop, error) {
 	client := exchange.Client{Address: c.Address, Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown}
 	ip := c.Address.Addr().Unmap()
 	if c.SPIFFE != "" {
 		// The trust domain may have gone since the handshake.
 		if domain, path, ok := parse(c.SPIFFE); ok && slices.Contains(id.domains, domain) {
-			return id.verified(client, ip, c.SPIFFE, path, header)
+			if peer := id.peers[c.SPIFFE]; peer != nil && header != nil {
+				if said, present, err := hop.Read(header); present {
+					return relayed(client, peer, &said), said.Hop, err
+				}
+			}
+			return id.verified(client, ip, c.SPIFFE, path, header), exchange.Hop{}, nil
 		}
 	}
 	named, answered := id.byAddress(ip)
@@ -83,7 +90,7 @@ func (id *Identifier) Identify(c Connection, header *exchange.Header) exchange.C
 	case !answered && !id.kubernetes && ip.IsLoopback():
 		client.Namespace, client.ServiceAccount, client.Source = Local, Local, exchange.SourceLoopback
 	}
-	return client
+	return client, exchange.Hop{}, nil
 }
 
 // verified names the client behind a verified id: who has it or, if that is a peer that says so, whom it speaks for.
@@ -109,11 +116,36 @@ func (id *Identifier) verified(client exchange.Client, ip netip.Addr, spiffe, pa
 // behind names the client that a peer forwards for, if the peer may speak for its namespace.
 func (id *Identifier) behind(client exchange.Client, peer *plan.Peer, address netip.Addr) exchange.Client {
 	named, _ := id.byAddress(address)
-	if named == nil || !slices.Contains(peer.Namespaces, named.namespace) && !slices.Contains(peer.Namespaces, "*") {
+	if named == nil || !speaks(peer, named.namespace) {
 		return client
 	}
 	client.Cluster, client.Namespace, client.ServiceAccount = peer.Cluster, named.namespace, named.serviceAccount
 	client.Source = exchange.SourceStatic
+	return client
+}
+
+// speaks reports whether a peer may speak for the clients of a namespace.
+func speaks(peer *plan.Peer, namespace string) bool {
+	return slices.Contains(peer.Namespaces, namespace) || slices.Contains(peer.Namespaces, "*")
+}
+
+// relayed is the client that a gateway asks for, as it says, if it may speak for the namespace: for a loopback client of
+// its own, which nobody has identified, only where that is written. A gateway that has a cluster here speaks for the
+// clients of that cluster, and of clusters behind it: neither can take the name of another one's.
+func relayed(client exchange.Client, peer *plan.Peer, said *hop.Message) exchange.Client {
+	nobody := said.Namespace == "" || said.Namespace == exchange.Unknown || said.ServiceAccount == "" || said.ServiceAccount == exchange.Unknown
+	fallback := said.Namespace == Local && !slices.Contains(peer.Namespaces, Local)
+	if nobody || fallback || !speaks(peer, said.Namespace) {
+		return client
+	}
+	client.Cluster, client.Namespace, client.ServiceAccount = said.Cluster, said.Namespace, said.ServiceAccount
+	switch {
+	case peer.Cluster != "" && said.Cluster != "":
+		client.Cluster = peer.Cluster + "/" + said.Cluster
+	case peer.Cluster != "":
+		client.Cluster = peer.Cluster
+	}
+	client.Source = exchange.SourcePeer
 	return client
 }
 

@@ -1,6 +1,7 @@
 package identify
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestIdentify(t *testing.T) {
 	f := func(kubernetes bool, address, want string) {
 		t.Helper()
 		at := Connection{Address: netip.AddrPortFrom(netip.MustParseAddr(address), 1234)}
-		client := made(t, g, kubernetes).Identify(at, &exchange.Header{})
+		client, _, _ := made(t, g, kubernetes).Identify(at, &exchange.Header{})
 		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.Address != at.Address {
 			t.Errorf("%s is %s (known: %t), want %s", address, client, client.Known(), want)
 		}
@@ -71,6 +72,7 @@ func mesh() *plan.Gateway {
 			{SPIFFE: "spiffe://edge/ns/egress/sa/ebbgate", Cluster: "edge", Namespaces: []string{"ai"}},
 			{SPIFFE: "spiffe://edge/proxy", Cluster: "far", Namespaces: []string{"*"}},
 			{SPIFFE: "spiffe://edge/mute"},
+			{SPIFFE: "spiffe://edge/laptop", Namespaces: []string{"*", "local"}},
 			{SPIFFE: "spiffe://gone/proxy", Cluster: "far", Namespaces: []string{"*"}},
 		},
 	}
@@ -79,7 +81,7 @@ func mesh() *plan.Gateway {
 func TestSPIFFENamesTheClient(t *testing.T) {
 	f := func(spiffe, address, want string, source exchange.Source) {
 		t.Helper()
-		client := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort(address), spiffe}, &exchange.Header{})
+		client, _, _ := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort(address), spiffe}, &exchange.Header{})
 		id := ""
 		if source == exchange.SourceSPIFFE {
 			id = spiffe
@@ -110,7 +112,7 @@ func TestPeersSpeakForTheirClients(t *testing.T) {
 		for i := 0; i < len(fields); i += 2 {
 			h.Add(fields[i], fields[i+1])
 		}
-		client := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("10.2.0.9:1"), spiffe}, &h)
+		client, _, _ := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("10.2.0.9:1"), spiffe}, &h)
 		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.Address.Port() != 1 {
 			t.Errorf("%s, %v: %s (known: %t), want %s", spiffe, fields, client, client.Known(), want)
 		}
@@ -132,9 +134,69 @@ func TestPeersSpeakForTheirClients(t *testing.T) {
 
 	f(any, "far/unknown/unknown", "X-Forwarded-For", "10.1.0.1") // itself, by an id without a namespace
 	f("spiffe://gone/proxy", "legacy/job", "Forwarded", "for=10.1.0.1")
-	f("spiffe://edge/ns/x/sa/y", "unknown/unknown", "X-Real-IP", "10.1.0.1", "Ebbgate-Hop", "x")
+	f("spiffe://edge/ns/x/sa/y", "unknown/unknown", "X-Real-IP", "10.1.0.1", "Ebbgate-Hop", "x") // no peer: nobody reads it
 	f("", "legacy/job", "Forwarded", "for=10.1.0.1", "X-Forwarded-For", "10.1.0.1")
 	f("spiffe://cluster.local/ns/legacy/sa/job", "legacy/job", "Forwarded", "for=10.1.0.1")
+}
+
+// hopOf is an Ebbgate-Hop that speaks for a client.
+func hopOf(cluster, namespace, serviceAccount string) string {
+	return fmt.Sprintf(`name="b", depth=2, attempt=1, retries=1, client=(%q %q %q), regions=("eu-*")`, cluster, namespace, serviceAccount)
+}
+
+func TestGatewaysSpeakForTheirClients(t *testing.T) {
+	f := func(spiffe, want string, values ...string) {
+		t.Helper()
+		var h exchange.Header
+		h.Add("Forwarded", "for=10.1.0.1")
+		for _, value := range values {
+			h.Add("Ebbgate-Hop", value)
+		}
+		client, hop, err := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("10.2.0.9:1"), spiffe}, &h)
+		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.SPIFFE != "" || err != nil {
+			t.Errorf("%s, %v: %s by %s, %v, want %s", spiffe, values, client, client.Source, err, want)
+		}
+		if told := client.Source == exchange.SourcePeer || want == "unknown/unknown"; told != (hop.Depth == 2 && len(hop.Regions) == 1) {
+			t.Errorf("%s, %v: %+v", spiffe, values, hop)
+		}
+	}
+	const own, any, mute = "spiffe://edge/ns/egress/sa/ebbgate", "spiffe://edge/proxy", "spiffe://edge/mute"
+	f(own, "edge/ai/batch", hopOf("", "ai", "batch"))
+	f(own, "edge/third/ai/batch", hopOf("third", "ai", "batch"))
+	f(own, "edge/edge/ai/batch", hopOf("edge", "ai", "batch"))
+	f(own, "unknown/unknown", hopOf("", "legacy", "job")) // not a namespace that it may speak for
+	f(own, "unknown/unknown", hopOf("", "unknown", "unknown"))
+	f(own, "unknown/unknown", hopOf("", "ai", "unknown"))
+	f(own, "unknown/unknown", hopOf("", "ai", ""))
+	f(any, "far/legacy/job", hopOf("", "legacy", "job"))
+	f(any, "unknown/unknown", hopOf("far", "unknown", "job"))
+	f(any, "unknown/unknown", hopOf("far", "", ""))
+	f(any, "unknown/unknown", hopOf("", "local", "local"))
+	f("spiffe://edge/laptop", "local/local", hopOf("", "local", "local"))
+	f("spiffe://edge/laptop", "x/ai/batch", hopOf("x", "ai", "batch"))
+	f(mute, "unknown/unknown", hopOf("", "legacy", "job"))
+	f("spiffe://gone/proxy", "legacy/job", hopOf("", "ai", "batch")) // no trust domain of ours any more: its address names it
+	f("", "legacy/job", hopOf("", "ai", "batch"))
+}
+
+// TestAPeersWordMustBeReadable: what could not be read might have kept the request from somewhere.
+func TestAPeersWordMustBeReadable(t *testing.T) {
+	f := func(spiffe string, wrong bool, values ...string) {
+		t.Helper()
+		var h exchange.Header
+		for _, value := range values {
+			h.Add("Ebbgate-Hop", value)
+		}
+		client, hop, err := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("192.0.2.1:1"), spiffe}, &h)
+		if (err != nil) != wrong || client.Known() || hop.Depth != 0 {
+			t.Errorf("%s, %q: %s %+v %v", spiffe, values, client, hop, err)
+		}
+	}
+	f("spiffe://edge/proxy", true, "")
+	f("spiffe://edge/proxy", true, "forged")
+	f("spiffe://edge/proxy", true, hopOf("", "ai", "batch"), hopOf("", "ai", "batch"))
+	f("", false, "forged")
+	f("", false, hopOf("", "ai", "batch"), hopOf("", "ai", "batch"))
 }
 
 func TestIdentifyAllocates(t *testing.T) {
