@@ -35,3 +35,11 @@ func (p *GuardRailsPolicy) TargetReferences() []gwapiv1.LocalPolicyTargetReferen
 
 // PolicyStatus is where the policy's conditions stand.
 func (p *GuardRailsPolicy) PolicyStatus() *gwapiv1.PolicyStatus { return &p.Status }
+
+// TargetReferences are the policy's spec.targetRefs.
+func (p *RegionAllowListPolicy) TargetReferences() []gwapiv1.LocalPolicyTargetReferenceWithSectionName {
+	return p.Spec.TargetRefs
+}
+
+// PolicyStatus is where the policy's conditions stand.
+func (p *RegionAllowListPolicy) PolicyStatus() *gwapiv1.PolicyStatus { return &p.Status }

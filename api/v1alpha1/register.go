@@ -21,6 +21,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&EgressPolicy{}, &EgressPolicyList{},
 		&GatewayParameters{}, &GatewayParametersList{},
 		&GuardRailsPolicy{}, &GuardRailsPolicyList{},
+		&RegionAllowListPolicy{}, &RegionAllowListPolicyList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

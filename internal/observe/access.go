@@ -18,6 +18,7 @@ const (
 	maxSPIFFE    = 2048 // the most that an id has (SPIFFE-ID, section 2.3)
 	maxAttempts  = 16
 	maxReported  = 16
+	maxVetoed    = 16
 )
 
 // appendAccess appends the exchange's line of the access log, with its line feed.
@@ -50,6 +51,7 @@ func appendAccess(b []byte, x *exchange.Exchange) []byte {
 		b = append(b, `,"mirrored":true`...)
 	}
 	b = appendReported(b, x.Reported)
+	b = appendVetoed(b, `,"vetoed":[`, x.Vetoed)
 	b = appendAttempts(b, x.Attempts)
 	b = appendNumber(b, `,"bytes_in":`, x.BytesIn)
 	b = appendNumber(b, `,"bytes_out":`, x.BytesOut)
@@ -94,6 +96,27 @@ func appendReported(b []byte, reported []exchange.Refusal) []byte {
 		b = append(b, '}')
 	}
 	return appendOmitted(append(b, ']'), `,"reported_omitted":`, len(reported)-maxReported)
+}
+
+// appendVetoed appends the backends that policy took out of the draw.
+func appendVetoed(b []byte, key string, vetoed []exchange.Veto) []byte {
+	if len(vetoed) == 0 {
+		return b
+	}
+	b = append(b, key...)
+	for i := range vetoed[:min(len(vetoed), maxVetoed)] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		v := &vetoed[i]
+		b = appendString(append(b, `{"backend":`...), v.Backend, maxName)
+		b = appendField(b, `,"region":`, v.Region, maxShort)
+		b = appendField(b, `,"reason":`, string(v.Reason), maxShort)
+		b = appendField(b, `,"policy":`, v.Policy, maxName)
+		b = appendField(b, `,"field":`, v.Field, maxName)
+		b = append(b, '}')
+	}
+	return appendOmitted(append(b, ']'), `,"vetoed_omitted":`, len(vetoed)-maxVetoed)
 }
 
 func appendAttempts(b []byte, attempts []exchange.Attempt) []byte {

@@ -45,6 +45,7 @@ type auditEvent struct {
 	reason     exchange.Reason
 	status     int
 	credential string
+	candidates []exchange.Veto
 }
 
 // auditEnd writes the exchange's audit lines.
@@ -75,6 +76,7 @@ func (o *Observer) auditEnd(x *exchange.Exchange) {
 		r := x.Refusal
 		o.auditLine(x, auditEvent{
 			event: "denied", backend: x.Backend, policy: r.Policy, field: r.Field, reason: r.Reason, status: status(x),
+			candidates: x.Vetoed,
 		})
 	}
 }
@@ -124,5 +126,6 @@ func appendAudit(b []byte, x *exchange.Exchange, e *auditEvent) []byte {
 	b = appendField(b, `,"reason":`, string(e.reason), maxShort)
 	b = appendNumber(b, `,"status":`, int64(e.status))
 	b = appendAsked(b, &x.Request)
+	b = appendVetoed(b, `,"candidates":[`, e.candidates)
 	return appendField(b, `,"credential":`, e.credential, maxName)
 }

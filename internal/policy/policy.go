@@ -98,7 +98,6 @@ type References interface {
 // Env is what stages are built from besides their config.
 type Env struct {
 	Kubernetes bool                           // false standalone
-	Report     bool                           // Restrict: the policy is in mode Report
 	Policy     string                         // Restrict: the policy; Apply: the most specific policy in force, or empty
 	Secret     func(name string) *plan.Secret // nil where the plan has none of the name
 }

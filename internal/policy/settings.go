@@ -15,7 +15,7 @@ type Settings struct {
 	TLS          *plan.TLS     // how a backend is verified whose own setting says nothing: a BackendTLSPolicy's; nil: plain
 	Session      *plan.Session // a destination's; a rule's own wins
 	Region       string        // where the destination processes data; empty where unknown
-	Regions      [][]string    // patterns of regions that data may go to: a destination's must match one of each list
+	Regions      [][]string    // patterns of regions that data may go to: a destination's must match one of each list, "" standing for one that nothing states
 	Priority     int           // a destination's tier in its rule: the lowest comes first
 	Tiers        [][]string    // a rule's own, by plan names of backends: it replaces Priority; those in none are the last
 	Connections  Connections

@@ -116,7 +116,9 @@ func TestStreamsAreHeldUntilOutput(t *testing.T) {
 			t.Errorf("%q then %s: logged %+v", s.far.parts, s.far.ending, e)
 		}
 	}
-	soon := func(s *policy.Settings) { s.Timeouts.FirstByte, s.Timeouts.StreamIdle = 100*time.Millisecond, 100*time.Millisecond }
+	soon := func(s *policy.Settings) {
+		s.Timeouts.FirstByte, s.Timeouts.StreamIdle = 100*time.Millisecond, 100*time.Millisecond
+	}
 	// What goes well is not touched.
 	f(stream{far: &streaming{parts: []string{roleOnly, word, word, stop, done}}, status: 200, body: roleOnly + word + word + stop + done})
 	f(stream{far: &streaming{parts: []string{": hello\n\n", roleOnly[:30], roleOnly[30:] + word[:9], word[9:], stop + done}}, status: 200, body: ": hello\n\n" + roleOnly + word + stop + done})

@@ -167,7 +167,7 @@ func (j *journey) tell(c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	a.Parent = c.parent.backend.Name
 	client := &j.x.Client
 	message := hop.Message{
-		Hop:     exchange.Hop{Name: j.port.gateway.name, Depth: j.x.Hop.Depth + 1, Attempt: 1, Regions: regions(j.x.Hop.Regions, c.chain.Settings.Regions, c.parent.chain.Settings.Regions)},
+		Hop:     exchange.Hop{Name: j.port.gateway.name, Depth: j.x.Hop.Depth + 1, Attempt: 1, Regions: united(j.x.Hop.Regions, c.chain.Settings.Regions, c.parent.chain.Settings.Regions)},
 		Cluster: client.Cluster, Namespace: client.Namespace, ServiceAccount: client.ServiceAccount,
 	}
 	if c.parent.form != policy.FormConnect {
@@ -192,8 +192,8 @@ func (j *journey) tell(c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	return nil
 }
 
-// regions are the lists of all, each once: every one of them holds.
-func regions(said [][]string, more ...[][]string) [][]string {
+// united are the lists of all, each once: every one of them holds.
+func united(said [][]string, more ...[][]string) [][]string {
 	all := slices.Clip(said)
 	for _, lists := range more {
 		for _, list := range lists {

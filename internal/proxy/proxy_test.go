@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // ended is what a test keeps of an exchange that is over.
 type ended struct {
 	duplicate bool // of the last attempt
+	vetoed    int
 	status    int
 	reason    exchange.Reason
 	policy    string
@@ -55,7 +56,7 @@ func (r *recorder) End(x *exchange.Exchange) {
 	if r.silent {
 		return
 	}
-	e := ended{status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut, path: strings.Clone(x.Request.Path)}
+	e := ended{vetoed: len(x.Vetoed), status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut, path: strings.Clone(x.Request.Path)}
 	if x.Refusal != nil {
 		e.reason, e.policy = x.Refusal.Reason, x.Refusal.Policy
 	}

@@ -35,7 +35,7 @@ func BenchmarkFolderWarm(b *testing.B) {
 // BenchmarkEverythingCold compiles every kind and rule that the other tests' documents touch.
 func BenchmarkEverythingCold(b *testing.B) {
 	var objects []*unstructured.Unstructured
-	for _, file := range []string{"backend.yaml", "credentialinjector.yaml", "egresspolicy.yaml", "dnspolicy.yaml", "guardrailspolicy.yaml", "standard.yaml"} {
+	for _, file := range []string{"backend.yaml", "credentialinjector.yaml", "egresspolicy.yaml", "dnspolicy.yaml", "guardrailspolicy.yaml", "regionallowlistpolicy.yaml", "standard.yaml"} {
 		for _, doc := range documents(b, file) {
 			objects = append(objects, object(b, doc))
 		}

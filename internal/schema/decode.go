@@ -32,12 +32,13 @@ func standard(kind string) schema.GroupKind {
 // typed makes an empty object of each kind that has one Go type for all its served versions. XBackend has none: its
 // shape differs between Gateway API v1.6 and v1.7, so it stays unstructured.
 var typed = map[schema.GroupKind]func() Object{
-	ours("Backend"):            func() Object { return &v1alpha1.Backend{} },
-	ours("CredentialInjector"): func() Object { return &v1alpha1.CredentialInjector{} },
-	ours("DNSPolicy"):          func() Object { return &v1alpha1.DNSPolicy{} },
-	ours("EgressPolicy"):       func() Object { return &v1alpha1.EgressPolicy{} },
-	ours("GatewayParameters"):  func() Object { return &v1alpha1.GatewayParameters{} },
-	ours("GuardRailsPolicy"):   func() Object { return &v1alpha1.GuardRailsPolicy{} },
+	ours("Backend"):               func() Object { return &v1alpha1.Backend{} },
+	ours("CredentialInjector"):    func() Object { return &v1alpha1.CredentialInjector{} },
+	ours("DNSPolicy"):             func() Object { return &v1alpha1.DNSPolicy{} },
+	ours("EgressPolicy"):          func() Object { return &v1alpha1.EgressPolicy{} },
+	ours("GatewayParameters"):     func() Object { return &v1alpha1.GatewayParameters{} },
+	ours("GuardRailsPolicy"):      func() Object { return &v1alpha1.GuardRailsPolicy{} },
+	ours("RegionAllowListPolicy"): func() Object { return &v1alpha1.RegionAllowListPolicy{} },
 
 	standard("BackendTLSPolicy"): func() Object { return &gwapiv1.BackendTLSPolicy{} },
 	standard("GRPCRoute"):        func() Object { return &gwapiv1.GRPCRoute{} },

@@ -40,7 +40,7 @@ func documents(t testing.TB, name string) []string {
 // whose line must contain the text. Without any, the object must be free of issues, and must decode.
 func TestCases(t *testing.T) {
 	v := schema.New()
-	for _, file := range []string{"backend.yaml", "credentialinjector.yaml", "egresspolicy.yaml", "dnspolicy.yaml", "guardrailspolicy.yaml", "gatewayparameters.yaml", "standard.yaml", "core.yaml"} {
+	for _, file := range []string{"backend.yaml", "credentialinjector.yaml", "egresspolicy.yaml", "dnspolicy.yaml", "guardrailspolicy.yaml", "regionallowlistpolicy.yaml", "gatewayparameters.yaml", "standard.yaml", "core.yaml"} {
 		for i, doc := range documents(t, file) {
 			t.Run(file+"/"+title(doc), func(t *testing.T) { checkCase(t, v, i, doc) })
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy/dns"
 	"github.com/ebbgate/ebbgate/internal/policy/egress"
 	"github.com/ebbgate/ebbgate/internal/policy/guardrails"
+	"github.com/ebbgate/ebbgate/internal/policy/regions"
 )
 
 // Kinds are all kinds of policy, in order: what may never leave is judged first, and credentials are written last.
@@ -17,6 +18,7 @@ func Kinds() []*policy.Kind {
 	return []*policy.Kind{
 		guardrails.Kind(),
 		egress.Kind(),
+		regions.Kind(),
 		dns.Kind(),
 		backendtls.Kind(),
 		backendtraffic.Kind(),

@@ -20,7 +20,7 @@ import (
 )
 
 var folders = map[string]string{
-	"GuardRailsPolicy": "guardrails", "EgressPolicy": "egress", "DNSPolicy": "dns", "CredentialInjector": "credential",
+	"GuardRailsPolicy": "guardrails", "EgressPolicy": "egress", "RegionAllowListPolicy": "regions", "DNSPolicy": "dns", "CredentialInjector": "credential",
 	"BackendTLSPolicy": "backendtls", "XBackendTrafficPolicy": "backendtraffic",
 }
 

@@ -177,7 +177,7 @@ func (c *Chain) fail(refusal *exchange.Refusal) {
 
 func (b *Build) restrict(chain *Chain, kind *policy.Kind, p *plan.Policy) {
 	s := b.stage(stageKey{kind.Name, true, fmt.Sprintf("%p", p)}, []*plan.Policy{p}, func(env policy.Env) (any, error) {
-		env.Policy, env.Report = p.Name, p.Report
+		env.Policy = p.Name
 		return kind.Restrict(env, p.Config)
 	})
 	switch {
