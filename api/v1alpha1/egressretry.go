@@ -37,7 +37,7 @@ type Retry struct {
 	// Duplicates says whether work that was perhaps done may be asked of somebody again. Never: without proof that it was
 	// not done, a request that is not idempotent is answered 504 outcome_unknown. Allow is the operator's acceptance, in
 	// writing, that work is done, and paid for, twice: then Reset, Timeout and GatewayError of such requests repeat as
-	// well, where classes has them, and the audit log says so. Default: Never. Another value is refused at admission. Setting.
+	// well, all of them or those that classes lists, and the audit log says so. Default: Never. Another value is refused at admission. Setting.
 	//
 	// +optional
 	Duplicates *Duplicates `json:"duplicates,omitempty"`

@@ -66,6 +66,9 @@ func (r *Retry) lay(t *policy.Retry) {
 	if r.Duplicates != "" {
 		t.Duplicates = r.Duplicates == string(v1alpha1.DuplicatesAllow)
 	}
+	if t.Duplicates && r.Classes == nil { // who accepts double work means that it is to be repeated
+		t.On = policy.Unsent | policy.Rejected | policy.Reset | policy.TimedOut | policy.GatewayError
+	}
 	if r.IdempotencyKeys != "" {
 		t.KeysHonoured = r.IdempotencyKeys == string(v1alpha1.IdempotencyKeysHonoured)
 	}
@@ -73,6 +76,5 @@ func (r *Retry) lay(t *policy.Retry) {
 	if r.Budget != (Budget{}) {
 		lay(&t.Budget.Percent, r.Budget.Percent)
 		lay(&t.Budget.Interval, r.Budget.Interval)
-		t.Budget.Written = true
 	}
 }

@@ -76,7 +76,7 @@ func TestTuneRetry(t *testing.T) {
 	f(func(r *policy.Retry) {
 		*r = policy.Retry{
 			Attempts: 0, On: policy.Unsent | policy.Reset | policy.TimedOut | policy.GatewayError, Statuses: []int{}, Duplicates: true, KeysHonoured: true,
-			Budget: policy.Budget{Percent: 0, Interval: time.Minute, Floor: 10, FloorInterval: time.Second, Written: true},
+			Budget: policy.Budget{Percent: 0, Interval: time.Minute, Floor: 10, FloorInterval: time.Second},
 		}
 	},
 		&v1alpha1.Retry{Attempts: n(5), Statuses: []v1alpha1.RetryStatus{503}, Duplicates: new(v1alpha1.DuplicatesNever), Budget: &v1alpha1.RetryBudget{Interval: d("1m")}},
@@ -84,6 +84,9 @@ func TestTuneRetry(t *testing.T) {
 			Attempts: n(0), Classes: []v1alpha1.RetryClass{"GatewayError", "Unsent", "Reset", "Timeout"}, Statuses: []v1alpha1.RetryStatus{}, Duplicates: new(v1alpha1.DuplicatesAllow),
 			IdempotencyKeys: new(v1alpha1.IdempotencyKeysHonoured), Backoff: d("0s"), Budget: &v1alpha1.RetryBudget{Percent: n(0)},
 		})
+	f(func(r *policy.Retry) {
+		r.Duplicates, r.On = true, policy.Unsent|policy.Rejected|policy.Reset|policy.TimedOut|policy.GatewayError
+	}, &v1alpha1.Retry{Duplicates: new(v1alpha1.DuplicatesAllow)})
 	f(func(r *policy.Retry) { r.On, r.Statuses = policy.Rejected, []int{503} },
 		&v1alpha1.Retry{Duplicates: new(v1alpha1.DuplicatesAllow), IdempotencyKeys: new(v1alpha1.IdempotencyKeysHonoured), Classes: []v1alpha1.RetryClass{"Unsent"}},
 		&v1alpha1.Retry{Duplicates: new(v1alpha1.DuplicatesNever), IdempotencyKeys: new(v1alpha1.IdempotencyKeysIgnored), Classes: []v1alpha1.RetryClass{"Rejected"}, Statuses: []v1alpha1.RetryStatus{503}})

@@ -149,14 +149,14 @@ func TestParentsTogether(t *testing.T) {
 func TestBudgetsTogether(t *testing.T) {
 	own := on(plan.TargetBackend, "EgressPolicy", &egress.Config{Retry: egress.Retry{Attempts: new(7), Budget: egress.Budget{Percent: new(50)}}})
 	standard := on(plan.TargetBackend, "XBackendTrafficPolicy", &backendtraffic.Config{Budget: &backendtraffic.Budget{Percent: 5}})
-	f := func(percent int, policies ...*plan.Policy) {
+	f := func(percent int, written bool, policies ...*plan.Policy) {
 		t.Helper()
 		r := chain(true, policies...).Settings.Retry
-		if r.Budget.Percent != percent || !r.Budget.Written || len(policies) == 2 && r.Attempts != 7 {
+		if r.Budget.Percent != percent || r.Budget.Written != written || len(policies) == 2 && r.Attempts != 7 {
 			t.Errorf("%+v", r)
 		}
 	}
-	f(50, own)
-	f(5, standard)
-	f(5, standard, own)
+	f(50, false, own)
+	f(5, true, standard)
+	f(5, true, standard, own)
 }
