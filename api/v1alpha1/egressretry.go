@@ -99,7 +99,7 @@ const (
 )
 
 // RetryBudget bounds retries to a share of the requests that a Gateway sends to a destination, each replica for itself;
-// ten a second are always allowed. A retry over it is not made, and the client gets 503.
+// ten a second are always allowed. A retry over it is not made.
 type RetryBudget struct {
 	// Percent is the share of an interval's requests that may be retries. 0 to 100; another value is refused at
 	// admission. Default: 20. Setting.

@@ -17,6 +17,7 @@ import (
 type AdminConfig struct {
 	Plan     func() *plan.Plan        // what is served; nil before the first
 	Problems func() []problem.Problem // of the newest configuration
+	Backends func() any               // how the backends stand, as JSON has it
 	Pprof    bool                     // serve /debug/pprof/ too
 }
 
@@ -26,7 +27,7 @@ type dump struct {
 	Problems []problem.Problem `json:"problems"`
 }
 
-// Admin serves what the operator asks on loopback: /config_dump and /problems as JSON, /metrics, and /debug/pprof/ where
+// Admin serves what the operator asks on loopback: /config_dump, /problems and /backends as JSON, /metrics, and /debug/pprof/ where
 // it is on. Nothing here changes anything. Loopback is open to every web page that a browser on this machine shows, so
 // requests that a page could have made are refused: those with an Origin, those of another site (Fetch Metadata), and
 // those whose Host is not this machine's loopback, which is what DNS rebinding looks like.
@@ -45,6 +46,9 @@ func (o *Observer) Admin(c AdminConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/config_dump", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, dump{c.Plan(), problems()}) })
 	mux.HandleFunc("/problems", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, problems()) })
+	if c.Backends != nil {
+		mux.HandleFunc("/backends", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Backends()) })
+	}
 	mux.Handle("/metrics", o.scrape)
 	if c.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)

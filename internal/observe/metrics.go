@@ -51,6 +51,9 @@ func newMetrics(r prometheus.Registerer, maxSeries int, c Config) (*metrics, err
 		all = append(all, &handshakes{c.Handshakes, prometheus.NewDesc("ebbgate_handshakes_refused_total",
 			"TLS handshakes of clients that failed, by the address that is listened on.", []string{"socket", "reason"}, nil)})
 	}
+	if c.Backends != nil {
+		all = append(all, newBackends(c.Backends))
+	}
 	for _, collector := range all {
 		if err := r.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metric: %w", err)

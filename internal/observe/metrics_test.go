@@ -48,6 +48,8 @@ func TestMetrics(t *testing.T) {
 	o := newObserver(t, Config{Access: io.Discard, Version: "v0.1.0", Connections: func() int64 { return 7 }, Handshakes: func(yield func(string, string, int64)) {
 		yield("0.0.0.0:8443", "no_listener", 3)
 		yield("0.0.0.0:8443", "timeout", 0)
+	}, Backends: func(yield func(Backend)) {
+		yield(Backend{Gateway: "ai/egress", Backend: "Backend/ai/openai", Share: 0.25, Ejections: 3, Connections: 7, Pending: 2})
 	}})
 	o.End(answered())
 	o.End(answered())
@@ -73,6 +75,10 @@ func TestMetrics(t *testing.T) {
 		`ebbgate_reloads_total{result="rejected"} 1`,
 		`ebbgate_handshakes_refused_total{reason="no_listener",socket="0.0.0.0:8443"} 3`,
 		`ebbgate_handshakes_refused_total{reason="timeout",socket="0.0.0.0:8443"} 0`,
+		`ebbgate_backend_healthy{backend="Backend/ai/openai",gateway="ai/egress"} 0.25`,
+		`ebbgate_backend_ejections_total{backend="Backend/ai/openai",gateway="ai/egress"} 3`,
+		`ebbgate_backend_connections{backend="Backend/ai/openai",gateway="ai/egress"} 7`,
+		`ebbgate_backend_pending{backend="Backend/ai/openai",gateway="ai/egress"} 2`,
 		`ebbgate_plan_rules 12`,
 		`ebbgate_connections_downstream_active 7`,
 		`ebbgate_build_info{version="v0.1.0"} 1`,

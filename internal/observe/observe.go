@@ -72,6 +72,8 @@ type Config struct {
 	Connections func() int64 // open downstream connections, for the gauge; nil: no gauge
 	// Handshakes gives the counts of refused handshakes with clients, each pair of labels once; nil: no counter.
 	Handshakes func(yield func(socket, reason string, n int64))
+	// Backends tells how the backends of each Gateway stand, each once; nil: no metrics of them.
+	Backends func(yield func(Backend))
 
 	AccessBuffer  int           // bytes of lines that may wait for a slow writer, which holds an eighth more; 0: 4 MiB
 	AuditBuffer   int           // the same for the audit log; 0: 4 MiB

@@ -28,6 +28,7 @@ type table struct {
 	ports   map[string]*port // by address bound
 	targets map[targetKey]*dial.Target
 	checks  []health.Check
+	health  map[healthKey]*health.Backend
 }
 
 // release lets go of what the table held, once another has taken its place.
@@ -143,6 +144,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 		b.gateway(t, g)
 	}
 	b.chains.Finish()
+	t.health = b.health
 	t.checks = slices.Collect(maps.Values(b.checks))
 	t.targets, s.secure, s.budgets, s.health = b.targets, b.secure, b.budgets, b.health
 	return t, b.problems

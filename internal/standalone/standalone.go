@@ -109,6 +109,7 @@ func (g *gateway) open() error {
 	g.observer, err = observe.New(observe.Config{
 		Access: g.config.Access, Audit: g.config.Audit, Logger: g.config.Logger, Version: g.config.Version,
 		Connections: func() int64 { return g.proxy.Active() },
+		Backends:    g.backends,
 		Handshakes:  func(yield func(socket, reason string, n int64)) { g.proxy.Refused(yield) },
 	})
 	if err != nil {
@@ -116,6 +117,15 @@ func (g *gateway) open() error {
 	}
 	g.proxy, err = proxy.New(proxy.Config{Kinds: order.Kinds(), Observer: g.observer, Logger: g.config.Logger})
 	return err
+}
+
+// backends are the proxy's, as the metrics have them.
+func (g *gateway) backends(yield func(observe.Backend)) {
+	for _, b := range g.proxy.Backends() {
+		yield(observe.Backend{
+			Gateway: b.Gateway, Backend: b.Backend, Share: b.Health.Share, Ejections: b.Health.Ejections, Connections: b.Open, Pending: b.Pending,
+		})
+	}
 }
 
 // close drains and ends everything; the log's last lines come last.
@@ -295,7 +305,8 @@ func (g *gateway) plan() *plan.Plan { return g.proxy.Plan() }
 
 // servePages opens the admin and the health address.
 func (g *gateway) servePages(ctx context.Context) (servers []*http.Server, err error) {
-	admin := observe.AdminConfig{Plan: g.plan, Problems: func() []problem.Problem { return *g.problems.Load() }, Pprof: g.config.Pprof}
+	admin := observe.AdminConfig{Plan: g.plan, Problems: func() []problem.Problem { return *g.problems.Load() }, Pprof: g.config.Pprof,
+		Backends: func() any { return g.proxy.Backends() }}
 	for _, page := range []struct {
 		name, address string
 		handler       http.Handler
