@@ -45,6 +45,7 @@ var details = map[exchange.Reason]string{
 	exchange.ConnectTimeout:        "the destination did not take the connection in time",
 	exchange.TLSFailed:             "the TLS handshake with the destination failed",
 	exchange.TLSVerificationFailed: "the destination's certificate does not prove that it is who it should be",
+	exchange.Overloaded:            "every connection that policy allows to the destination is in use",
 	exchange.Internal:              "the gateway could not make a connection",
 	exchange.UpstreamReset:         "the destination ended the connection before it answered",
 	exchange.UpstreamInvalid:       "the destination's answer is no valid HTTP",
