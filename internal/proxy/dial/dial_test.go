@@ -15,6 +15,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 )
 
@@ -188,8 +189,8 @@ func deaf(t *testing.T, address netip.AddrPort) {
 }
 
 func TestHappyEyeballs(t *testing.T) {
-	far, n := serve(t, "127.0.0.1:0", nil), dialer(t)
-	port := netip.MustParseAddrPort(far.Addr().String()).Port()
+	port := uint16(testkit.Ports(t, 1)[0]) // below those that the system gives to connections
+	far, n := serve(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String(), nil), dialer(t)
 	deaf(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port))
 	n.pin("api.test", "127.0.0.2", "127.0.0.1")
 	n.settings.Timeouts.Connect = 10 * time.Second
