@@ -146,7 +146,9 @@ func TestStreamsAreHeldUntilOutput(t *testing.T) {
 	f(stream{far: &streaming{parts: []string{word, stop, done}, ending: "reset"}, status: 200, body: word + stop + done})
 	f(stream{far: &streaming{parts: []string{word}, raw: true}, status: 200, body: word, event: `"upstream_reset"`, reason: exchange.UpstreamReset, aborted: true})
 	f(stream{far: &streaming{parts: []string{word, stop, done}, raw: true}, status: 200, body: word + stop + done})
+	f(stream{far: &streaming{parts: []string{roleOnly, word}}, status: 200, body: roleOnly + word, event: `"upstream_reset"`, reason: exchange.UpstreamReset, aborted: true})
 	// What is no known stream passes as it is.
+	f(stream{far: &streaming{parts: []string{"data: hello\n\n", "data: there\n\n"}}, status: 200, body: "data: hello\n\ndata: there\n\n"})
 	f(stream{far: &streaming{parts: []string{roleOnly, quota}}, path: "/0/v1/other", status: 200, body: roleOnly + quota})
 }
 
@@ -172,5 +174,22 @@ func readUntil(t *testing.T, c net.Conn, text string) {
 		if err != nil {
 			t.Fatalf("%q: %v", got.String(), err)
 		}
+	}
+}
+
+// A stream that fell silent has ended as it should for its client, whose connection serves the next request.
+func TestAConnectionOutlivesAStreamThatFellSilent(t *testing.T) {
+	far := &streaming{parts: []string{word}, ending: "stall"}
+	r := newRig(t, tuned(func(s *policy.Settings) { s.Timeouts.StreamIdle = 100 * time.Millisecond }), service("a", testFar(t, far)))
+	c := r.connect()
+	defer c.Close()
+	for range 2 {
+		if _, err := io.WriteString(c, "POST "+chatPath+" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		readUntil(t, c, "\r\n0\r\n\r\n")
+	}
+	if far.n.Load() != 2 {
+		t.Errorf("%d requests", far.n.Load())
 	}
 }

@@ -170,7 +170,7 @@ func (j *journey) cut(err error, a *exchange.Attempt) *exchange.Refusal {
 		}
 		return refusal
 	}
-	refusal := exchange.Refuse(exchange.UpstreamReset, "the destination ended the connection within its answer")
+	refusal := exchange.Refuse(exchange.UpstreamReset, "the destination ended its answer before it was complete")
 	refusal.Log = words(err)
 	return refusal
 }

@@ -6,6 +6,7 @@ package dialect
 func (s *Stream) messages(kind []byte, data value) Event {
 	switch string(kind) {
 	case "message_start":
+		s.begun = true
 		if data.get("message").get("content").empty() {
 			return Metadata
 		}

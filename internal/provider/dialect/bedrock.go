@@ -9,7 +9,10 @@ import (
 // https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html
 func (s *Stream) converse(kind []byte, payload value) Event {
 	switch string(kind) {
-	case "messageStart", "contentBlockStop", "metadata":
+	case "messageStart":
+		s.begun = true
+		return Metadata
+	case "contentBlockStop", "metadata":
 		return Metadata
 	case "contentBlockStart": // says something of tool calls and images alone
 		if !s.output && payload.get("start").only() {

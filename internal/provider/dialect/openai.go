@@ -56,6 +56,7 @@ func (s *Stream) chatChoice(choice value) Event {
 func (s *Stream) responses(kind []byte, data value) Event {
 	switch string(kind) {
 	case "response.created", "response.queued", "response.in_progress":
+		s.begun = true
 		if data.get("response").get("output").empty() {
 			return Metadata
 		}

@@ -31,6 +31,7 @@ type Stream struct {
 	open    bool // the bytes so far end within an event
 	large   bool // the event under way is larger than what is kept
 	broken  bool // framing is lost
+	begun   bool // its first event was the dialect's own
 	text    bool // the line under way of server-sent events is not empty
 	cr      bool // the last byte was a carriage return, whose line feed may follow
 
@@ -85,6 +86,10 @@ func (s *Stream) Boundary() bool { return !s.open }
 // Ended reports whether the answer is over, regularly or with the provider's own error: a stream that stops here is not
 // cut. Events may still follow that bring no more of the answer, such as usage.
 func (s *Stream) Ended() bool { return s.done || s.seen != 0 && s.seen == s.finished }
+
+// Due reports whether an end is to come: the stream is surely one of its dialect, whose answers say that they are over,
+// and this one has not. One that ends here has lost a part, however regular its framing.
+func (s *Stream) Due() bool { return (s.begun || s.seen != 0) && !s.Ended() }
 
 // keep adds to the event under way. Of a larger one its beginning stays, where a server-sent event has its name.
 func (s *Stream) keep(p []byte) {

@@ -28,7 +28,7 @@ type events struct {
 
 var (
 	errBarren     = errors.New("the stream ended before any output")
-	errUnfinished = errors.New("the connection ended, and the stream had not said that it would")
+	errUnfinished = errors.New("the answer ended, and the stream had not said that it would")
 )
 
 // Hold reads an answer that is a stream of the dialect until its first event of output or of an error, or its last, and
@@ -113,10 +113,16 @@ func (c *Call) copyEvents() error {
 			return errors.Join(ErrUpstream, err)
 		}
 	}
-	if up, ok := c.Up.(*dial.Conn); ok && up.Reader.CloseDelimited() && !e.stream.Ended() {
+	if e.stream.Due() || c.closeDelimited() && !e.stream.Ended() {
 		return errors.Join(ErrUpstream, errUnfinished)
 	}
 	return c.Client.End(&res.Trailer)
+}
+
+// closeDelimited reports whether nothing but the end of its connection ends the answer.
+func (c *Call) closeDelimited() bool {
+	up, ok := c.Up.(*dial.Conn)
+	return ok && up.Reader.CloseDelimited()
 }
 
 // end is how much of what room holds to send on: up to the end of its last event, or all where that is too much to wait
