@@ -170,7 +170,7 @@ func (j *journey) deliver(c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	j.reuse = j.call.Finish() && err == nil
 	if err != nil {
 		refusal := j.cut(err, a)
-		j.learnCut(c, a, refusal)
+		j.learnCut(c, a, refusal, err)
 		return refusal
 	}
 	return nil

@@ -30,7 +30,7 @@ func (j *journey) learn(c *candidate, a *exchange.Attempt) {
 			c.health.Failed(fault, a.Address)
 		}
 	case policy.Reset:
-		c.health.Failed(policy.FaultReset, a.Address)
+		j.lost(c, a, o.alone)
 	case policy.TimedOut:
 		c.health.Failed(policy.FaultTimeout, a.Address)
 	case policy.Rejected:
@@ -67,12 +67,19 @@ func (j *journey) rejectedBy(c *candidate, a *exchange.Attempt) {
 }
 
 // learnCut tells of an answer that broke off.
-func (j *journey) learnCut(c *candidate, a *exchange.Attempt, refusal *exchange.Refusal) {
+func (j *journey) learnCut(c *candidate, a *exchange.Attempt, refusal *exchange.Refusal, err error) {
 	switch {
 	case refusal == nil || j.x.Aborted == "client":
 	case refusal.Reason == exchange.StreamIdle && j.watch.Cause() != watch.StreamIdleTimeout:
 		c.health.Failed(policy.FaultTimeout, a.Address)
 	case refusal.Reason == exchange.UpstreamReset:
+		j.lost(c, a, j.call.Facts(err).Alone)
+	}
+}
+
+// lost counts a connection once, whatever number of streams it had; a stream that ended alone counts by itself.
+func (j *journey) lost(c *candidate, a *exchange.Attempt, alone bool) {
+	if alone || j.up.Lost() {
 		c.health.Failed(policy.FaultReset, a.Address)
 	}
 }

@@ -102,6 +102,9 @@ func (c *Conn) Reused() bool { return c.reused }
 // Raw implements Upstream: the socket, without TLS's farewell.
 func (c *Conn) Raw() io.Closer { return c.socket }
 
+// Lost implements Upstream.
+func (c *Conn) Lost() bool { return true }
+
 // LocalAddr is our end.
 func (c *Conn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
 

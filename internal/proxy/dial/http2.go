@@ -29,6 +29,7 @@ const (
 	maxFlights   = 3                // connections that others fail to make while one Get waits, before it makes its own
 	maxWaits     = 64               // and that others make, but that have no room when it comes to it
 	plainFor     = 10 * time.Minute // a far side that chose HTTP/1.1 is offered HTTP/2 again
+	silentFor    = 500 * time.Millisecond
 )
 
 // Want is what a request needs of its connection.
@@ -47,6 +48,8 @@ type Upstream interface {
 	Reused() bool
 	// Raw is what breaks the exchange off at once, from any goroutine.
 	Raw() io.Closer
+	// Lost reports whether its user is the first to say that the connection is lost, of all those who shared it.
+	Lost() bool
 	// Put gives the connection back: to its pool if another request may use it, else it is closed.
 	Put()
 	// Close ends the connection, or the stream. It may be called more than once.
@@ -60,6 +63,7 @@ type shared struct {
 	used    atomic.Bool
 	retired atomic.Bool  // closed once its last stream has ended
 	since   atomic.Int64 // it has had no stream; Unix nanoseconds, 0 while it has
+	lost    atomic.Bool
 }
 
 // Stream is one exchange on a connection that speaks HTTP/2, reserved until RoundTrip or Put.
@@ -69,6 +73,9 @@ type Stream struct {
 	cancel context.CancelFunc
 	ctx    context.Context //nolint:containedctx // ends with the exchange
 	sent   atomic.Bool
+	begun  time.Time         // the request was sent
+	heard  int64             // reads of the connection before
+	headed atomic.Bool       // the answer's head has come
 	alone  *http2.ClientConn //nolint:staticcheck // of a connection for one exchange that switches protocols; else nil
 }
 
@@ -85,6 +92,9 @@ type closer func()
 
 func (c closer) Close() error { c(); return nil }
 
+// Lost implements Upstream.
+func (s *Stream) Lost() bool { return !s.shared.lost.Swap(true) }
+
 // Context ends with the exchange.
 func (s *Stream) Context() context.Context { return s.ctx }
 
@@ -97,7 +107,10 @@ func (s *Stream) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.alone != nil {
 		return s.alone.RoundTrip(r)
 	}
-	return s.shared.client.RoundTrip(r)
+	s.begun, s.heard = time.Now(), s.shared.conn.wire.heard.Load()
+	res, err := s.shared.client.RoundTrip(r)
+	s.headed.Store(err == nil)
+	return res, err
 }
 
 // Put implements Upstream.
@@ -111,8 +124,16 @@ func (s *Stream) Close() error {
 		return s.alone.Close()
 	case !sent:
 		s.shared.client.Release()
+	case s.unheard():
+		s.shared.retire()
 	}
 	return nil
+}
+
+// unheard reports whether a request was given up for which nothing at all came over the connection, for a while: the way
+// may be dead, which a ping finds out late and only at a loss. The next request goes over another connection.
+func (s *Stream) unheard() bool {
+	return !s.headed.Load() && s.shared.conn.wire.heard.Load() == s.heard && time.Since(s.begun) >= silentFor
 }
 
 // newTransport makes HTTP/2 connections of what is dialled by us: the connection comes in the context.

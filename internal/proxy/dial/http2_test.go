@@ -172,3 +172,20 @@ func TestSharedConnectionsAreVettedByMany(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// A connection that is lost is lost once, however many streams it had.
+func TestALostConnectionIsToldOnce(t *testing.T) {
+	f, _ := shares(t, nil)
+	n := dialer(t)
+	target := n.prepare(t, n.shared(f, nil))
+	first := n.stream(t, target)
+	second := n.stream(t, target)
+	if first.shared != second.shared {
+		t.Fatal("they share no connection")
+	}
+	if !first.Lost() || second.Lost() || first.Lost() {
+		t.Error("lost by another number of streams than one")
+	}
+	first.Put()
+	second.Put()
+}

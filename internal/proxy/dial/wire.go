@@ -10,6 +10,7 @@ import (
 type wire struct {
 	net.Conn
 	written atomic.Int64
+	heard   atomic.Int64 // reads that found something
 	secure  bool
 	probing bool // reads find nothing: what TLS already holds is being looked at
 	closing atomic.Bool
@@ -64,6 +65,9 @@ func (w *wire) Read(b []byte) (int, error) {
 		w.early = w.early[n:]
 	} else {
 		n, err = w.Conn.Read(b)
+	}
+	if n > 0 {
+		w.heard.Add(1)
 	}
 	if w.secure {
 		w.records.pass(b[:n])
