@@ -43,15 +43,15 @@ type problemOfSDKs struct {
 func (j *journey) refuse(refusal *exchange.Refusal) {
 	x := j.x
 	x.Refusal = refusal
-	if j.watch.Cause() != watch.None {
-		j.conn.Last()
-	}
 	if j.conn.Begun() {
 		x.Aborted = cmp.Or(x.Aborted, string(refusal.Reason))
 		if !j.endGRPC(refusal) && !j.endStream(refusal) {
 			j.conn.Abort()
 		}
 		return
+	}
+	if j.watch.Cause() != watch.None {
+		j.conn.Last()
 	}
 	res := &x.Response
 	trailer := res.Trailer

@@ -45,7 +45,7 @@ var past = time.Unix(1, 0)
 func newConn(s *Set, w *wire, raw syscall.RawConn) *Conn {
 	c := &Conn{Base: Base{Peer: w.peer}, set: s, tcp: w.TCPConn, wire: w, net: w.TCPConn, raw: raw}
 	c.readable = c.arrived
-	c.ctx, c.cancel = context.WithCancel(exchange.WithNotes(context.Background()))
+	c.renew()
 	c.X.Client.Address = c.Address
 	c.Watch = s.config.Sweeper.Add(raw, c.ended)
 	c.reader = http1.NewReader(source{c}, s.config.Limits)
@@ -235,12 +235,18 @@ func (c *Conn) finish() bool {
 		return false
 	}
 	if c.reader.Done() && !c.ending() && c.writer.ended {
-		return true
+		return c.ctx.Err() == nil || c.Watch.Renew(c.renew)
 	}
 	if !c.reader.Done() {
 		c.linger()
 	}
 	return false
+}
+
+// renew makes the connection usable again, whose last answer was ended early and yet came to its end.
+func (c *Conn) renew() {
+	c.ctx, c.cancel = context.WithCancel(exchange.WithNotes(context.Background()))
+	_ = c.tcp.SetDeadline(time.Time{})
 }
 
 // linger closes our side and reads on for a moment, so that the client gets our answer and not a reset for what it was

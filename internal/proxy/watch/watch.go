@@ -273,6 +273,19 @@ func (e *Entry) rung() {
 	}
 }
 
+// Renew undoes the end of a wait on the far side, which the client has been told of in full: its connection may go on.
+// It reports false, and undoes nothing, where the end was another.
+func (e *Entry) Renew(undo func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.removed || e.cause != EventTimeout && e.cause != RequestTimeout {
+		return false
+	}
+	e.cause = None
+	undo() // under the lock, as ended is
+	return true
+}
+
 // looks reports whether the client's socket is to be looked at.
 func (e *Entry) looks() bool { return e.answering.Load() && !e.tunnel.Load() && e.client != nil }
 
