@@ -5,7 +5,7 @@ POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench generate check-generated
+.PHONY: help build run test lint fuzz bench campaign generate check-generated
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ fuzz: ## run every fuzz target for FUZZTIME (60s) each
 bench: ## measure against nginx and HAProxy (ROUNDS, SECONDS: rounds and seconds a round)
 	bash test/install.sh
 	ROUND_SECONDS=$(SECONDS) bash test/bench/run.sh
+
+campaign: ## send 100,000 requests to destinations that fail at random, and write docs/campaign.md
+	go test -count 1 -timeout 60m ./test/campaign -run TestCampaign -requests 100000 -report $(CURDIR)/docs/campaign.md
 
 generate: ## regenerate deep copies, CRDs and third-party notices
 	deploy/crds/generate.sh

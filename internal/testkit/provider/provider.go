@@ -54,6 +54,8 @@ type Config struct {
 	Pace        time.Duration // between the words of a streamed answer
 	Ledger      *Ledger       // witness of what is inferred for whom, shared with other emulators; nil is one of its own
 	Rejection   int           // status for a wrong key; zero is 401. The real Gemini answers 400 to one
+
+	Watch func(http.Handler) http.Handler // stands before the emulator and sees what comes and goes; nil is nobody
 }
 
 // Provider is a running emulator.
@@ -115,8 +117,12 @@ func New(config Config) (*Provider, error) {
 func (p *Provider) serve() {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
+	var handler http.Handler = p
+	if p.config.Watch != nil {
+		handler = p.config.Watch(p)
+	}
 	p.server = &http.Server{
-		Handler:           p,
+		Handler:           handler,
 		ReadHeaderTimeout: headTimeout,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{p.config.Certificate}},
 		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes are their clients' to report

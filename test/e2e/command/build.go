@@ -12,12 +12,16 @@ import (
 	"testing"
 )
 
-// Build builds the command into the folder and returns its path: with the race detector where the test has it.
+// Build builds the command into the folder and returns its path: with the race detector, and with
+// released buffers overwritten, where the test has these.
 func Build(ctx context.Context, folder string) (string, error) {
 	path := filepath.Join(folder, "ebbgate")
 	args := []string{"build", "-o", path}
 	if raced {
 		args = append(args, "-race")
+	}
+	if poisoned {
+		args = append(args, "-tags", "poison")
 	}
 	args = append(args, "github.com/ebbgate/ebbgate/cmd/ebbgate")
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // a folder of the test's own

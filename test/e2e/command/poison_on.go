@@ -1,0 +1,5 @@
+//go:build poison
+
+package command
+
+const poisoned = true
