@@ -70,7 +70,7 @@ func (c *campaign) one(t *testing.T, clients *clients, id string) *result {
 func (c *campaign) broken() (list []string) {
 	for _, r := range c.results {
 		if len(r.broken) > 0 {
-			list = append(list, fmt.Sprintf("%s (%s, stream %t, HTTP/2 %t; %s): %s", r.request.id, r.request.endpoint.name, r.request.stream, r.request.http2, r.outcome, strings.Join(r.broken, "; ")))
+			list = append(list, fmt.Sprintf("%s (%s, stream %t, HTTP/2 %t; %s): %s", r.request.id, r.request.endpoint.Name, r.request.stream, r.request.http2, r.outcome, strings.Join(r.broken, "; ")))
 		}
 	}
 	return list

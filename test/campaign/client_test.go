@@ -3,7 +3,6 @@ package campaign
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -19,47 +18,12 @@ const (
 	held     = 64 << 10         // bytes of a request that the gateway keeps and can send again
 )
 
-// endpoint is one way to ask for an inference. %s in bodies is the question, as JSON.
-type endpoint struct {
-	name      string
-	kind      provider.Kind
-	plain     string // path
-	streamed  string // path; the same where the body says it
-	body      string
-	asStream  string // what the body has besides for a stream
-	ended     string // stands in a streamed answer that is whole
-	failed    string // stands in an error event
-	delimiter string // between events; empty: they state their length
-	loose     bool   // errors within a stream are no events
-}
-
-var endpoints = []endpoint{
-	{
-		name: "OpenAI chat", kind: provider.OpenAI, plain: "/v1/chat/completions", streamed: "/v1/chat/completions",
-		body: `"model":"m","messages":[{"role":"user","content":%s}]`, asStream: `,"stream":true`, ended: `"finish_reason":"stop"`, failed: `data: {"error"`, delimiter: "\n\n",
-	},
-	{
-		name: "OpenAI Responses", kind: provider.OpenAI, plain: "/v1/responses", streamed: "/v1/responses",
-		body: `"model":"m","input":%s`, asStream: `,"stream":true`, ended: "event: response.completed", failed: "event: error", delimiter: "\n\n",
-	},
-	{
-		name: "Anthropic", kind: provider.Anthropic, plain: "/v1/messages", streamed: "/v1/messages",
-		body: `"model":"m","max_tokens":1000,"messages":[{"role":"user","content":%s}]`, asStream: `,"stream":true`, ended: "event: message_stop", failed: "event: error", delimiter: "\n\n",
-	},
-	{
-		name: "Gemini", kind: provider.Gemini, plain: "/v1beta/models/m:generateContent", streamed: "/v1beta/models/m:streamGenerateContent?alt=sse",
-		body: `"contents":[{"parts":[{"text":%s}]}]`, ended: `"finishReason"`, failed: `"error"`, delimiter: "\r\n\r\n", loose: true,
-	},
-	{
-		name: "Bedrock", kind: provider.Bedrock, plain: "/model/m/converse", streamed: "/model/m/converse-stream",
-		body: `"messages":[{"role":"user","content":[{"text":%s}]}]`, ended: "messageStop", failed: ":exception-type",
-	},
-}
+var endpoints = provider.Endpoints()
 
 // request is one of the campaign, drawn.
 type request struct {
 	id       string
-	endpoint *endpoint
+	endpoint *provider.Endpoint
 	stream   bool
 	http2    bool
 	body     string
@@ -74,15 +38,11 @@ func drawRequest(id string, dice *rand.Rand) *request {
 	if dice.IntN(50) == 0 {
 		words *= 10
 	}
-	question, _ := json.Marshal(id + strings.Repeat(" wörds", words)) // a string can be written
-	fields := fmt.Sprintf(r.endpoint.body, question)
-	if r.stream {
-		fields += r.endpoint.asStream
-	}
+	padding := ""
 	if dice.IntN(40) == 0 {
-		fields += `,"padding":"` + strings.Repeat("p", held+dice.IntN(held)) + `"`
+		padding = strings.Repeat("p", held+dice.IntN(held))
 	}
-	r.body = "{" + fields + "}"
+	r.body = r.endpoint.Body(id+strings.Repeat(" wörds", words), r.stream, padding)
 	if dice.IntN(100) == 0 {
 		r.leaves = time.Duration(1 + dice.IntN(int(20*time.Millisecond)))
 	}
@@ -121,20 +81,17 @@ func (c *clients) send(ctx context.Context, address string, r *request) view {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	path, client := r.endpoint.plain, c[0]
-	if r.stream {
-		path = r.endpoint.streamed
-	}
+	client := c[0]
 	if r.http2 {
 		client = c[1]
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, strings.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+r.endpoint.Path(r.stream), strings.NewReader(r.body))
 	if err != nil {
 		return view{err: err}
 	}
 	req.GetBody = nil // so that the client never sends it again itself
 	req.Header = http.Header{
-		"Content-Type": {"application/json"}, "User-Agent": {r.id}, "X-Provider": {string(r.endpoint.kind)}, "Anthropic-Version": {"2023-06-01"},
+		"Content-Type": {"application/json"}, "User-Agent": {r.id}, "X-Provider": {string(r.endpoint.Kind)}, "Anthropic-Version": {"2023-06-01"},
 		provider.LedgerField: {r.id},
 	}
 	res, err := client.Do(req)

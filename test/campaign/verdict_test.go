@@ -61,7 +61,7 @@ func judgeAnswer(r *request, v view, arrivals []arrival, executed int) *result {
 // judgeStream is for a stream that came to a regular end.
 func (res *result) judgeStream(r *request, v view, arrivals []arrival) {
 	e, must := r.endpoint, res.broken.must
-	ended, failed := bytes.Contains(v.body, []byte(e.ended)), bytes.Contains(v.body, []byte(e.failed))
+	ended, failed := bytes.Contains(v.body, []byte(e.Ended)), bytes.Contains(v.body, []byte(e.Failed))
 	must(ended || failed, "a stream ends in silence: …%q", v.body[max(0, len(v.body)-200):])
 	sent := slices.ContainsFunc(arrivals, func(a arrival) bool { return bytes.Equal(a.body, v.body) })
 	switch {
@@ -72,13 +72,13 @@ func (res *result) judgeStream(r *request, v view, arrivals []arrival) {
 		res.outcome = "a stream ends with the destination's error"
 	default:
 		res.outcome = "a stream ends with the gateway's error"
-		events, last := split(v.body, e.delimiter)
+		events, last := split(v.body, e.Delimiter)
 		if len(last) == 0 && len(events) > 0 {
 			last = events[len(events)-1]
 		} else {
-			must(e.loose, "it ends within an event: %q", last)
+			must(e.Loose, "it ends within an event: %q", last)
 		}
-		must(bytes.Contains(last, []byte(e.failed)), "the last event is no error: %q", last)
+		must(bytes.Contains(last, []byte(e.Failed)), "the last event is no error: %q", last)
 		before := v.body[:len(v.body)-len(last)]
 		must(slices.ContainsFunc(arrivals, func(a arrival) bool { return bytes.HasPrefix(a.body, before) }), "what came before the error is not what was sent")
 	}

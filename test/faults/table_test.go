@@ -63,8 +63,10 @@ type results struct {
 func TestFaults(t *testing.T) {
 	got := &results{all: map[cell]outcome{}}
 	var made [][]seenCall
+	var streams *sync.Map
 	t.Run("rig", func(t *testing.T) {
 		made = runCalls(t)
+		streams = runStreams(t)
 		for i := range faults {
 			for _, v := range versions {
 				if faults[i].only != "" && faults[i].only != v.String() {
@@ -85,7 +87,7 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: %s\n\t%+v", c, broken, o)
 		}
 	}
-	checkPage(t, render(got.all)+grpcIntro+grpcTable(t, made))
+	checkPage(t, render(got.all)+grpcIntro+grpcTable(t, made)+streamIntro+streamTable(t, streams))
 }
 
 // runFault asks all that there is to ask of one far side, at once.
