@@ -35,7 +35,9 @@ type graph struct {
 	viewsByClass   *derive.Index[*attach.Gateway]
 	usesByBackend  *derive.Index[*route.Use]
 	usesByListener *derive.Index[*route.Use]
+	usesByGateway  *derive.Index[*route.Use]
 	winners        *derive.Index[*policyResult] // by the object they hold as target
+	holders        *derive.Index[*policyResult] // by the object that they are attached to, held or not
 
 	policiesByBackend *derive.Index[*policyResult] // that they name
 
@@ -95,6 +97,7 @@ func (g *graph) deriveRoutes() {
 	})
 	g.usesByBackend = derive.NewIndex(g.uses, route.ByBackend)
 	g.usesByListener = derive.NewIndex(g.uses, route.ByListener)
+	g.usesByGateway = derive.NewIndex(g.uses, route.UsesByGateway)
 	planned := derive.Derive(g.Graph, "plan rules", g.routes, func(_ *derive.Reader, _ string, t *route.Translated) map[string]*plan.Rule {
 		return route.Rules(t)
 	})

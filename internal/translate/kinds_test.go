@@ -10,11 +10,12 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy/backendtls"
 	"github.com/ebbgate/ebbgate/internal/policy/backendtraffic"
 	"github.com/ebbgate/ebbgate/internal/policy/egress"
+	"github.com/ebbgate/ebbgate/internal/policy/regions"
 )
 
 // The kinds of these tests are small ones over real API types: what is tested here is generic over kinds. The standard's
-// own are the real ones, since what becomes of them is the standard's to say, and so is EgressPolicy, which asks most of
-// the machinery.
+// own are the real ones, since what becomes of them is the standard's to say, and so are EgressPolicy, which asks most of
+// the machinery, and RegionAllowListPolicy, which depends on what that says.
 
 type rails struct {
 	Deny []v1alpha1.HostPattern `policy:"restriction" json:"deny,omitempty"`
@@ -38,6 +39,7 @@ func kinds() []*policy.Kind {
 		backendtls.Kind(),
 		backendtraffic.Kind(),
 		egress.Kind(),
+		regions.Kind(),
 		{
 			Name:   "GuardRailsPolicy",
 			Attach: []plan.TargetKind{plan.TargetClass, plan.TargetGateway},

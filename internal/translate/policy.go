@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -34,6 +35,15 @@ func (g *graph) derivePolicies() {
 		return map[string]*policyResult{key: g.translatePolicy(r, key, p)}
 	})
 	g.policiesByBackend = derive.NewIndex(g.policyResults, func(_ string, p *policyResult) []string { return p.backends })
+	g.holders = derive.NewIndex(g.policyResults, func(_ string, p *policyResult) []string {
+		var objects []string
+		for _, t := range p.targets {
+			if t.Attached() && !slices.Contains(objects, t.Object) {
+				objects = append(objects, t.Object)
+			}
+		}
+		return objects
+	})
 	g.winners = derive.NewIndex(g.policyResults, func(_ string, p *policyResult) []string {
 		var objects []string
 		for _, t := range p.targets {
@@ -98,6 +108,60 @@ func (g *graph) effect(r *derive.Reader, p attach.Policy, config any, targets []
 	}
 }
 
+// idle warns of the destinations that a policy of a Gateway has no effect on, of those that its routes reach.
+func (g *graph) idle(r *derive.Reader, p *policyResult, t *attach.Target, gateways []string) *problem.Problem {
+	if p.policy.Kind.Idle == nil || p.plan == nil || p.plan.Fault != nil || !t.Winning() {
+		return nil
+	}
+	var names []string
+	why := ""
+	for _, gateway := range gateways {
+		uses := derive.Select(r, g.usesByGateway, gateway)
+		if t.Plan.Kind == plan.TargetListener {
+			uses = derive.Select(r, g.usesByListener, t.Plan.Name)
+		}
+		for _, use := range uses {
+			for _, name := range use.Backends {
+				if strings.HasPrefix(name, "Service/") && !strings.Contains(name, ":") { // it is there with its port too
+					continue
+				}
+				if text := p.policy.Kind.Idle(p.plan.Config, g.configs(r, name, gateway)); text != "" && !slices.Contains(names, attach.Words(name)) {
+					names, why = append(names, attach.Words(name)), text
+				}
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	list := attach.Problems{Object: p.key}
+	list.Warn(attach.Effective, noEffect, t.Field, "has no effect on "+some(names)+": "+why, "")
+	return &list.List[0]
+}
+
+// some are the first of many names.
+func some(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// configs are those of the policies that hold a destination, by itself or with the Gateway. A Service's stand for each of its ports.
+func (g *graph) configs(r *derive.Reader, backend, gateway string) (list []any) {
+	object, _, _ := strings.Cut(backend, ":")
+	for _, key := range []string{object, "Gateway/" + gateway} {
+		for _, p := range derive.Select(r, g.holders, key) {
+			if p.plan != nil {
+				list = append(list, p.plan.Config)
+			}
+		}
+	}
+	return list
+}
+
 // concerned are the Gateways that a target concerns, as namespace/name.
 func (g *graph) concerned(r *derive.Reader, t *attach.Target) []string {
 	switch t.Plan.Kind {
@@ -131,13 +195,17 @@ func (p *policyResult) judge(g *graph, r *derive.Reader, key string) *attach.Ver
 	byGateway := map[string]*entry{}
 	for _, t := range p.targets {
 		v.Problems = append(v.Problems, t.List.List...)
-		gateways := g.concerned(r, t)
+		gateways, own := g.concerned(r, t), t.List.List
+		if idle := g.idle(r, p, t, gateways); idle != nil {
+			own = append(slices.Clone(own), *idle)
+			v.Problems = append(v.Problems, *idle)
+		}
 		if len(gateways) == 0 {
 			namespace := p.policy.Object.GetNamespace()
 			if t.Plan.Kind == plan.TargetClass || t.Ref.Kind == "GatewayClass" {
 				namespace = ""
 			}
-			entries = append(entries, &entry{attach.Ancestor(string(t.Ref.Group), string(t.Ref.Kind), namespace, string(t.Ref.Name), nil), t.List.List})
+			entries = append(entries, &entry{attach.Ancestor(string(t.Ref.Group), string(t.Ref.Kind), namespace, string(t.Ref.Name), nil), own})
 			continue
 		}
 		for _, gateway := range gateways {
@@ -145,7 +213,7 @@ func (p *policyResult) judge(g *graph, r *derive.Reader, key string) *attach.Ver
 				byGateway[gateway] = &entry{attach.GatewayAncestor(gateway, nil), nil}
 				entries = append(entries, byGateway[gateway])
 			}
-			byGateway[gateway].problems = append(byGateway[gateway].problems, t.List.List...)
+			byGateway[gateway].problems = append(byGateway[gateway].problems, own...)
 		}
 		if p.plan != nil && !attach.Served(p.problems) {
 			v.Degrades = append(v.Degrades, gateways...)

@@ -8,6 +8,7 @@ import (
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
+	"github.com/ebbgate/ebbgate/internal/policy/egress"
 )
 
 // Config is the plan's form of a RegionAllowListPolicy.
@@ -27,6 +28,7 @@ func Kind() *policy.Kind {
 		},
 		Config:    func() any { return new(Config) },
 		Translate: translate,
+		Idle:      idle,
 		Restrict:  restrict,
 		Apply:     apply,
 	}
@@ -39,4 +41,17 @@ func translate(_ policy.References, object policy.Object) any {
 		c.Regions = append(c.Regions, string(r))
 	}
 	return c
+}
+
+// idle is for a destination whose region nothing states, and a policy that lets such pass.
+func idle(config any, others []any) string {
+	if config.(*Config).Unknown != string(v1alpha1.UnknownRegionAllow) {
+		return ""
+	}
+	for _, other := range others {
+		if e, ok := other.(*egress.Config); ok && e.Region != "" {
+			return ""
+		}
+	}
+	return "no EgressPolicy states its region, and spec.unknown lets such destinations pass"
 }

@@ -102,3 +102,17 @@ func TestAnAllowedRegionCostsNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestIdle(t *testing.T) {
+	f := func(unknown string, idles bool, others ...any) {
+		t.Helper()
+		if why := idle(&Config{Regions: []string{"eu-*"}, Unknown: unknown}, others); (why != "") != idles {
+			t.Errorf("unknown %q, with %v: %q", unknown, others, why)
+		}
+	}
+	f("Allow", true)
+	f("Allow", true, &egress.Config{}, new(Config))
+	f("Allow", false, new(Config), &egress.Config{Region: "us-1"})
+	f("Deny", false)
+	f("", false)
+}

@@ -33,6 +33,9 @@ type Use struct {
 // ByBackend finds uses by the backends.
 func ByBackend(_ string, u *Use) []string { return u.Backends }
 
+// UsesByGateway finds uses by the Gateways.
+func UsesByGateway(_ string, u *Use) []string { return u.Gateways }
+
 // ByListener finds uses by the listeners.
 func ByListener(_ string, u *Use) []string { return u.Listeners }
 
