@@ -5,7 +5,7 @@ POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench campaign generate check-generated
+.PHONY: help build run test lint fuzz bench campaign failover generate check-generated
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: ## measure against nginx and HAProxy (ROUNDS, SECONDS: rounds and seconds
 
 campaign: ## send 100,000 requests to destinations that fail at random, and write docs/campaign.md
 	go test -count 1 -timeout 60m ./test/campaign -run TestCampaign -requests 100000 -report $(CURDIR)/docs/campaign.md
+
+failover: ## lose a destination under full load, and write docs/failover-under-load.md
+	go test -count 1 -timeout 30m ./test/failover -before 5s -away 10s -ejection 30s -slow-start 30s -report $(CURDIR)/docs/failover-under-load.md
 
 generate: ## regenerate deep copies, CRDs and third-party notices
 	deploy/crds/generate.sh
