@@ -95,42 +95,33 @@ type gateway struct {
 	t       *testing.T
 	address string // that its listener has
 	log     *transcript
+	command *exec.Cmd
+	ended   bool
 }
 
 // start runs the command on the story's files until the test ends. It must end well when it is told to.
 func start(t *testing.T, s story, made *secrets, address string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, address: address, log: &transcript{serving: make(chan struct{})}}
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "-f", s.name, "--secrets", made.dir, "--admin", "127.0.0.1:0", "--health", "127.0.0.1:0",
+	g := &gateway{t: t, address: address, log: newTranscript()}
+	g.command = exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "-f", s.name, "--secrets", made.dir, "--admin", "127.0.0.1:0", "--health", "127.0.0.1:0",
 		"--access-log", "stderr", "--drain", "5s")
-	errors, err := command.StderrPipe()
+	errors, err := g.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
+	if err := g.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		g.log.read(errors)
-	}()
+	go g.log.read(errors)
 	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM) // one that has ended already shows below
-		late := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
-		<-read
-		if err := command.Wait(); err != nil {
-			t.Errorf("the gateway ended badly: %v", err)
-		}
-		late.Stop()
-		g.log.secretive(t)
+		g.stop()
 		if t.Failed() {
 			t.Logf("the gateway said at last:\n%s", g.log.tail())
 		}
 	})
 	select {
 	case <-g.log.serving:
-	case <-read:
+	case <-g.log.over:
 		t.Fatal("the gateway did not come up")
 	case <-time.After(patience):
 		t.Fatal("the gateway does not serve")
@@ -138,24 +129,117 @@ func start(t *testing.T, s story, made *secrets, address string) *gateway {
 	return g
 }
 
+// stop ends it as an operator does, where nothing has ended it before.
+func (g *gateway) stop() {
+	g.t.Helper()
+	if g.ended {
+		return
+	}
+	g.ended = true
+	_ = g.command.Process.Signal(syscall.SIGTERM) // one that has ended already shows below
+	late := time.AfterFunc(patience, func() { _ = g.command.Process.Kill() })
+	<-g.log.over
+	if err := g.command.Wait(); err != nil {
+		g.t.Errorf("the gateway ended badly: %v", err)
+	}
+	late.Stop()
+	g.log.secretive(g.t)
+}
+
+// kill ends it as a crash does: its connections break off, and its logs may lack the end.
+func (g *gateway) kill() {
+	g.t.Helper()
+	g.ended = true
+	if err := g.command.Process.Kill(); err != nil {
+		g.t.Fatal(err)
+	}
+	<-g.log.over
+	if err := g.command.Wait(); err == nil {
+		g.t.Error("the gateway ended well before it was killed")
+	}
+}
+
 // transcript is what the gateway says on standard error.
 type transcript struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
-	serving chan struct{}
+	changed chan struct{} // closed with the next line
+	serving chan struct{} // closed once it serves
+	over    chan struct{} // closed at the end
+}
+
+func newTranscript() *transcript {
+	return &transcript{changed: make(chan struct{}), serving: make(chan struct{}), over: make(chan struct{})}
 }
 
 func (l *transcript) read(from io.Reader) {
+	defer close(l.over)
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, 1<<20)
 	for up := false; lines.Scan(); {
 		l.mu.Lock()
 		l.text.Write(lines.Bytes())
 		l.text.WriteByte('\n')
+		close(l.changed)
+		l.changed = make(chan struct{})
 		l.mu.Unlock()
 		if !up && bytes.HasPrefix(lines.Bytes(), []byte("serving on ")) {
 			up = true
 			close(l.serving)
+		}
+	}
+}
+
+// entry is a line of the access log, or, with an event, of the audit log.
+type entry struct {
+	Event, Path, Hop               string
+	Reason, Policy, Field, Aborted string
+	Status, Depth                  int
+	Client                         struct {
+		Cluster, Namespace, Source string
+		ServiceAccount             string `json:"service_account"`
+	}
+	Attempts []struct {
+		Backend, Parent, Address, Class, Reason string
+		Status                                  int
+	}
+	Candidates, Vetoed []candidate
+}
+
+// candidate is a backend that a policy left out.
+type candidate struct{ Backend, Region, Reason, Policy, Field string }
+
+// name is the client's whole name.
+func (e entry) name() string {
+	return strings.TrimPrefix(e.Client.Cluster+"/", "/") + e.Client.Namespace + "/" + e.Client.ServiceAccount
+}
+
+// entries are the lines so far of an event, empty for the access log, and of a path as received.
+func (l *transcript) entries(event, path string) []entry {
+	var list []entry
+	for line := range strings.Lines(l.String()) {
+		var e entry
+		if json.Unmarshal([]byte(line), &e) == nil && e.Event == event && e.Path == path {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// logged waits for the first line of an event, empty for the access log, and of a path that the test asks for once.
+func (g *gateway) logged(event, path string) entry {
+	g.t.Helper()
+	for late := time.After(patience); ; {
+		g.log.mu.Lock()
+		changed := g.log.changed // before the look, so that no line is missed
+		g.log.mu.Unlock()
+		if list := g.log.entries(event, path); len(list) > 0 {
+			return list[0]
+		}
+		select {
+		case <-changed:
+		case <-late:
+			g.t.Fatalf("no line of event %q for %s", event, path)
 		}
 	}
 }

@@ -22,9 +22,9 @@ func TestReadmes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range stories {
-		t.Run(s.name, func(t *testing.T) {
-			readme, err := os.ReadFile(filepath.Join(s.name, "README.md"))
+	for _, folder := range folders() {
+		t.Run(folder, func(t *testing.T) {
+			readme, err := os.ReadFile(filepath.Join(folder, "README.md"))
 			if err != nil {
 				t.Fatal(err)
 			}
