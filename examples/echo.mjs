@@ -1,5 +1,6 @@
 // A far side to try the examples against: over TLS, it answers every request with what it got, header lines in the
-// order and spelling in which they came, credentials included. It is for trying things out alone.
+// order and spelling in which they came, credentials included. It prints a line for each connection. It is for trying
+// things out alone.
 //
 //   node echo.mjs ADDRESS PORT CERTIFICATE KEY [AUTHORITY]
 //
@@ -21,4 +22,4 @@ createServer(options, (request, response) => {
   }
   response.write('\n')
   request.pipe(response)
-}).listen(Number(port), address, () => console.log('listening'))
+}).on('connection', () => console.log('a connection')).listen(Number(port), address, () => console.log('listening'))

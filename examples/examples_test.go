@@ -60,6 +60,7 @@ var stories = []story{
 	{"inference-cluster/workloads", workloadsSecrets},
 	{"inference-cluster/inference", inferenceSecrets},
 	{"provider-features", providerSecrets},
+	{"region-locks", regionSecrets},
 }
 
 // folders are those that have a README, each once.
