@@ -57,6 +57,8 @@ var stories = []story{
 	{"central-credentials", centralSecrets},
 	{"verify-the-remote", verifySecrets},
 	{"mutual-tls", mutualSecrets},
+	{"provider-failover", failoverSecrets},
+	{"local-first", localSecrets},
 	{"inference-cluster/workloads", workloadsSecrets},
 	{"inference-cluster/inference", inferenceSecrets},
 	{"provider-features", providerSecrets},
@@ -81,6 +83,17 @@ func named(t *testing.T, name string) story {
 		t.Fatalf("there is no story %s", name)
 	}
 	return stories[i]
+}
+
+// copied is a story whose files the test may change.
+func copied(t *testing.T, name string) story {
+	t.Helper()
+	s, folder := named(t, name), t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(s.name)); err != nil {
+		t.Fatal(err)
+	}
+	s.name = folder
+	return s
 }
 
 func TestValidateFindsNoProblems(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -94,6 +95,7 @@ func (s *secrets) names(t *testing.T) []string {
 type gateway struct {
 	t       *testing.T
 	address string // that its listener has
+	folder  string // of its configuration
 	log     *transcript
 	command *exec.Cmd
 	ended   bool
@@ -102,7 +104,7 @@ type gateway struct {
 // start runs the command on the story's files until the test ends. It must end well when it is told to.
 func start(t *testing.T, s story, made *secrets, address string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, address: address, log: newTranscript()}
+	g := &gateway{t: t, address: address, folder: s.name, log: newTranscript()}
 	g.command = exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "-f", s.name, "--secrets", made.dir, "--admin", "127.0.0.1:0", "--health", "127.0.0.1:0",
 		"--access-log", "stderr", "--drain", "5s")
 	errors, err := g.command.StderrPipe()
@@ -127,6 +129,25 @@ func start(t *testing.T, s story, made *secrets, address string) *gateway {
 		t.Fatal("the gateway does not serve")
 	}
 	return g
+}
+
+// change replaces text in a file of the folder, which is moved into its place whole.
+func (g *gateway) change(file, from, to string) {
+	g.t.Helper()
+	name, beside := filepath.Join(g.folder, file), filepath.Join(g.folder, ".next")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if strings.Count(string(text), from) != 1 {
+		g.t.Fatalf("%s has %q not once", file, from)
+	}
+	if err := os.WriteFile(beside, []byte(strings.Replace(string(text), from, to, 1)), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.Rename(beside, name); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // stop ends it as an operator does, where nothing has ended it before.
@@ -202,6 +223,7 @@ type entry struct {
 	Attempts []struct {
 		Backend, Parent, Address, Class, Reason string
 		Status                                  int
+		Duplicate                               bool
 	}
 	Candidates, Vetoed []candidate
 }
@@ -227,19 +249,54 @@ func (l *transcript) entries(event, path string) []entry {
 }
 
 // logged waits for the first line of an event, empty for the access log, and of a path that the test asks for once.
-func (g *gateway) logged(event, path string) entry {
+func (g *gateway) logged(event, path string) (e entry) {
 	g.t.Helper()
+	g.log.await(g.t, fmt.Sprintf("event %q for %s", event, path), func() bool {
+		list := g.log.entries(event, path)
+		if len(list) > 0 {
+			e = list[0]
+		}
+		return len(list) > 0
+	})
+	return e
+}
+
+// line waits for the access log's line of an answer.
+func (g *gateway) line(a answer) (e entry) {
+	g.t.Helper()
+	id := a.header.Get("Ebbgate-Request-Id")
+	g.log.await(g.t, "the line of "+id, func() bool {
+		for line := range strings.Lines(g.log.String()) {
+			e = entry{}
+			if strings.Contains(line, id) && json.Unmarshal([]byte(line), &e) == nil && e.Event == "" {
+				return true
+			}
+		}
+		return false
+	})
+	return e
+}
+
+// taken waits until n changes of the configuration have been taken.
+func (g *gateway) taken(n int) {
+	g.t.Helper()
+	g.log.await(g.t, "configuration taken", func() bool { return strings.Count(g.log.String(), "configuration taken") >= n })
+}
+
+// await looks again with each line until it holds.
+func (l *transcript) await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
 	for late := time.After(patience); ; {
-		g.log.mu.Lock()
-		changed := g.log.changed // before the look, so that no line is missed
-		g.log.mu.Unlock()
-		if list := g.log.entries(event, path); len(list) > 0 {
-			return list[0]
+		l.mu.Lock()
+		changed := l.changed // before the look, so that no line is missed
+		l.mu.Unlock()
+		if holds() {
+			return
 		}
 		select {
 		case <-changed:
 		case <-late:
-			g.t.Fatalf("no line of event %q for %s", event, path)
+			t.Fatalf("the gateway has not said: %s", what)
 		}
 	}
 }

@@ -2,10 +2,7 @@ package examples_test
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,18 +23,12 @@ var places = map[string]string{"frankfurt": "127.0.11.131:8443", "paris": "127.0
 type world struct {
 	*gateway
 	authority *ca.CA
-	folder    string
 }
 
 func startWorld(t *testing.T) *world {
 	t.Helper()
-	s, authority, folder := named(t, "region-locks"), testkit.CA(t, "provider"), t.TempDir()
-	made := newSecretsOf(t, s, authority)
-	if err := os.CopyFS(folder, os.DirFS(s.name)); err != nil {
-		t.Fatal(err)
-	}
-	s.name = folder
-	return &world{start(t, s, made, "127.0.0.1:18093"), authority, folder}
+	s, authority := copied(t, "region-locks"), testkit.CA(t, "provider")
+	return &world{start(t, s, newSecretsOf(t, s, authority), "127.0.0.1:18093"), authority}
 }
 
 // place starts the provider in one. Its answer is its name; with a status it answers so instead.
@@ -50,25 +41,6 @@ func (w *world) place(name string, status int) *upstream.Upstream {
 			_, _ = rw.Write([]byte(name)) // a client that left is no matter
 		}),
 	})
-}
-
-// change replaces text in a file of the folder, which is moved into its place whole.
-func (w *world) change(file, from, to string) {
-	w.t.Helper()
-	name, beside := filepath.Join(w.folder, file), filepath.Join(w.folder, ".next")
-	text, err := os.ReadFile(name)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if strings.Count(string(text), from) != 1 {
-		w.t.Fatalf("%s has %q not once", file, from)
-	}
-	if err := os.WriteFile(beside, []byte(strings.Replace(string(text), from, to, 1)), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.Rename(beside, name); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 // until calls until the answer is of a status and, where it is a refusal, has a reason.
