@@ -1,5 +1,5 @@
 // Command ebbgate is the egress gateway: run serves a folder of Gateway API YAML in one process, validate checks one,
-// translate shows what it comes to. Here flags become configuration and the parts are wired; nothing else.
+// translate shows what it comes to, demo shows it at work. Here flags become configuration and the parts are wired; nothing else.
 package main
 
 import (
@@ -30,6 +30,7 @@ func execute() int {
 		Long: `Ebbgate is an egress gateway built from Gateway API. Workloads send requests to it; it decides whether they may
 leave, proves itself to the other side, checks that the other side is who it should be, and accounts for all of it.
 
+See it work:                 ebbgate demo
 Try it without a key:        ebbgate run --quickstart
 With your provider's key:    OPENAI_API_KEY=… ebbgate run
 With configuration of yours: ebbgate run -f DIR`,
@@ -41,7 +42,7 @@ With configuration of yours: ebbgate run -f DIR`,
 	}
 	root.SetVersionTemplate("ebbgate {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(), validateCommand(), translateCommand(), versionCommand())
+	root.AddCommand(runCommand(), demoCommand(), validateCommand(), translateCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
