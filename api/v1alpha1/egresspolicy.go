@@ -47,7 +47,7 @@ type EgressPolicyList struct {
 
 // EgressPolicySpec says how the targets are reached.
 //
-// +kubebuilder:validation:XValidation:rule="!self.targetRefs.exists(t, t.kind in ['HTTPRoute', 'GRPCRoute']) || !(has(self.mode) || has(self.parentRef) || has(self.form) || has(self.region) || has(self.clients) || has(self.requests) || has(self.priority) || has(self.connections) || has(self.health))",message="a policy on an HTTPRoute or a GRPCRoute may set tiers, timeouts and retry alone: write the rest in a policy on the destination or the Gateway"
+// +kubebuilder:validation:XValidation:rule="!self.targetRefs.exists(t, t.kind in ['HTTPRoute', 'GRPCRoute']) || !(has(self.mode) || has(self.parentRef) || has(self.form) || has(self.region) || has(self.clients) || has(self.requests) || has(self.priority) || has(self.connections) || has(self.health))",message="a policy on an HTTPRoute or a GRPCRoute may set tiers, timeouts and retry alone: write the rest in a policy on the destination"
 // +kubebuilder:validation:XValidation:rule="!self.targetRefs.exists(t, t.kind == 'Gateway') || !(has(self.region) || has(self.clients) || has(self.requests) || has(self.priority))",message="region, clients, requests and priority belong to a destination: write them in a policy on the Backend, XBackend or Service"
 // +kubebuilder:validation:XValidation:rule="!has(self.tiers) || self.targetRefs.all(t, t.kind in ['HTTPRoute', 'GRPCRoute'])",message="tiers belong to an HTTPRoute or a GRPCRoute: write priority in a policy on a destination"
 // +kubebuilder:validation:XValidation:rule="!has(self.health) || !has(self.health.active) || !self.targetRefs.exists(t, t.kind == 'Gateway')",message="health.active asks one destination: write it in a policy on the Backend, XBackend or Service"

@@ -16,7 +16,7 @@ func denied(r exchange.Reason) bool {
 	switch r {
 	case exchange.RouteNotFound, exchange.Misdirected, exchange.ClientNotAllowed, exchange.RequestNotAllowed, exchange.HostDenied,
 		exchange.AddressDenied, exchange.RegionNotAllowed, exchange.CrossOriginDenied, exchange.CredentialRejected, exchange.CredentialUnavailable,
-		exchange.TLSVerificationFailed:
+		exchange.TLSVerificationFailed, exchange.LoopDetected:
 		return true
 	}
 	return false

@@ -312,8 +312,8 @@ func TestDeniedReasons(t *testing.T) {
 			n++
 		}
 	}
-	if n != 11 {
-		t.Errorf("%d of the closed list's reasons are denials, want 11", n)
+	if n != 12 {
+		t.Errorf("%d of the closed list's reasons are denials, want 12", n)
 	}
 }
 

@@ -52,7 +52,7 @@ type Kind struct {
 	Effective func(config any, target *plan.Backend) string
 
 	// Idle says why a policy can have no effect on a destination that its Gateway's routes reach; empty where it has. others are the
-	// configs of the policies, of all kinds, that hold that destination or the Gateway. May be nil.
+	// configs of the policies, of all kinds, on that destination. May be nil.
 	Idle func(config any, others []any) string
 
 	// Unresolved is the reason of refusals while a policy of the kind refers to what is not there; empty for

@@ -125,7 +125,7 @@ func (g *graph) idle(r *derive.Reader, p *policyResult, t *attach.Target, gatewa
 				if strings.HasPrefix(name, "Service/") && !strings.Contains(name, ":") { // it is there with its port too
 					continue
 				}
-				if text := p.policy.Kind.Idle(p.plan.Config, g.configs(r, name, gateway)); text != "" && !slices.Contains(names, attach.Words(name)) {
+				if text := p.policy.Kind.Idle(p.plan.Config, g.configs(r, name)); text != "" && !slices.Contains(names, attach.Words(name)) {
 					names, why = append(names, attach.Words(name)), text
 				}
 			}
@@ -149,14 +149,12 @@ func some(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// configs are those of the policies that hold a destination, by itself or with the Gateway. A Service's stand for each of its ports.
-func (g *graph) configs(r *derive.Reader, backend, gateway string) (list []any) {
+// configs are those of the policies on a destination. A Service's stand for each of its ports.
+func (g *graph) configs(r *derive.Reader, backend string) (list []any) {
 	object, _, _ := strings.Cut(backend, ":")
-	for _, key := range []string{object, "Gateway/" + gateway} {
-		for _, p := range derive.Select(r, g.holders, key) {
-			if p.plan != nil {
-				list = append(list, p.plan.Config)
-			}
+	for _, p := range derive.Select(r, g.holders, object) {
+		if p.plan != nil {
+			list = append(list, p.plan.Config)
 		}
 	}
 	return list
