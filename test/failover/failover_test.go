@@ -187,7 +187,7 @@ takes %v, and a slow start %v.
 - *Steady*: from the loss until answers come as fast as they do later.
 - *p99*: before the loss, and in the second after it.
 - *First request back*: after the primary is back; until then it is ejected, or set aside.
-- *Share*: of the requests, that the primary serves in each quarter of the slow start; *connections*: that are made to it meanwhile.
+- *Share*: of the requests, that the primary serves in each quarter of that time. One that was set aside comes back within as long as it was aside, if that is shorter; *connections*: that are made to it meanwhile.
 
 | | requests | errors | steady after | p99 before, after | first request back after | share in its slow start | connections |
 |---|---:|---:|---:|---:|---:|---:|---:|
