@@ -8,6 +8,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -60,6 +61,24 @@ func New() *Validator {
 		v.kinds[k.GroupKind] = k
 	}
 	return v
+}
+
+// Kind is a kind that is read, in the versions that it may be written in, the preferred one first.
+type Kind struct {
+	schema.GroupKind
+	Versions []string
+}
+
+// Kinds are those that are read, by group and kind.
+func (v *Validator) Kinds() []Kind {
+	list := make([]Kind, 0, len(v.kinds))
+	for gk, k := range v.kinds {
+		list = append(list, Kind{gk, k.versions})
+	}
+	slices.SortFunc(list, func(a, b Kind) int {
+		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Kind, b.Kind))
+	})
+	return list
 }
 
 // Namespaced says whether objects of a kind live in namespaces. Kinds that are not served do not.

@@ -1,0 +1,145 @@
+package kube
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	fakediscovery "k8s.io/client-go/discovery/fake"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/source"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	backends = schema.GroupVersionResource{Group: v1alpha1.GroupName, Version: "v1alpha1", Resource: "backends"}
+	secrets  = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+)
+
+// cluster is an API server that serves two kinds, and what a Source makes of it.
+type cluster struct {
+	t         *testing.T
+	client    *dynamicfake.FakeDynamicClient
+	snapshots chan *source.Snapshot
+}
+
+func start(t *testing.T, namespaces []string, objects ...runtime.Object) *cluster {
+	t.Helper()
+	lists := map[schema.GroupVersionResource]string{backends: "BackendList", secrets: "SecretList"}
+	c := &cluster{t, dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, objects...), make(chan *source.Snapshot, 100)}
+	discovered := &fakediscovery.FakeDiscovery{Fake: &clienttesting.Fake{Resources: []*metav1.APIResourceList{
+		{GroupVersion: backends.GroupVersion().String(), APIResources: []metav1.APIResource{{Name: "backends/status", Kind: "Backend"}, {Name: "backends", Kind: "Backend"}}},
+		{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "secrets", Kind: "Secret"}}},
+	}}}
+	s := New(Config{Client: c.client, Discovery: discovered, SecretNamespaces: namespaces, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, func(snapshot *source.Snapshot) { c.snapshots <- snapshot }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// until waits for a snapshot that is as it should be.
+func (c *cluster) until(what string, holds func(map[string]source.Object) bool) *source.Snapshot {
+	c.t.Helper()
+	for late := time.After(10 * time.Second); ; {
+		select {
+		case s := <-c.snapshots:
+			if holds(s.Objects) {
+				return s
+			}
+		case <-late:
+			c.t.Fatalf("no snapshot with %s", what)
+		}
+	}
+}
+
+func backend(name, version string, port any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": backends.GroupVersion().String(), "kind": "Backend",
+		"metadata": map[string]any{
+			"namespace": "ai", "name": name, "resourceVersion": version, "uid": name,
+			"managedFields": []any{map[string]any{"manager": "kubectl"}},
+			"annotations":   map[string]any{corev1.LastAppliedConfigAnnotation: "{}", "kept": "yes"},
+		},
+		"spec": map[string]any{"type": "ExternalHostname", "externalHostname": map[string]any{"hostname": "api.example.com"}, "port": map[string]any{"number": port}},
+	}}
+}
+
+func secret(namespace string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"namespace": namespace, "name": "key", "resourceVersion": "1", "uid": namespace},
+		"data": map[string]any{"token": "c2VjcmV0"},
+	}}
+}
+
+func (c *cluster) do(what string, err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func port(o source.Object) int32 {
+	b, ok := o.(*v1alpha1.Backend)
+	if !ok {
+		return -1
+	}
+	return int32(b.Spec.Port.Number)
+}
+
+func TestSnapshots(t *testing.T) {
+	c := start(t, nil, backend("a", "1", int64(443)), secret("ai"), secret("other"))
+	const a, b = "Backend/ai/a", "Backend/ai/b"
+	first := c.until("all that is there", func(o map[string]source.Object) bool { return len(o) == 3 }).Objects
+	if port(first[a]) != 443 || len(first[a].GetManagedFields()) != 0 || len(first[a].GetAnnotations()) != 1 {
+		t.Errorf("%+v", first[a])
+	}
+	if s, ok := first["Secret/ai/key"].(*corev1.Secret); !ok || string(s.Data["token"]) != "secret" {
+		t.Errorf("%T", first["Secret/ai/key"])
+	}
+	at := c.client.Resource(backends).Namespace("ai")
+	_, err := at.Create(t.Context(), backend("b", "2", int64(443)), metav1.CreateOptions{})
+	c.do("create", err)
+	second := c.until("the new one", func(o map[string]source.Object) bool { return len(o) == 4 }).Objects
+	if second[a] != first[a] {
+		t.Error("what did not change is another object")
+	}
+	_, err = at.Update(t.Context(), backend("b", "3", int64(8443)), metav1.UpdateOptions{})
+	c.do("update", err)
+	third := c.until("the change", func(o map[string]source.Object) bool { return port(o[b]) == 8443 }).Objects
+	_, err = at.Update(t.Context(), backend("b", "4", "no number"), metav1.UpdateOptions{})
+	c.do("break", err)
+	_, err = at.Update(t.Context(), backend("a", "5", int64(444)), metav1.UpdateOptions{})
+	c.do("update", err)
+	fourth := c.until("the change beside a broken object", func(o map[string]source.Object) bool { return port(o[a]) == 444 }).Objects
+	if fourth[b] != third[b] {
+		t.Errorf("a broken object is not as it was before: %+v", fourth[b])
+	}
+	c.do("delete", at.Delete(t.Context(), "b", metav1.DeleteOptions{}))
+	c.until("one less", func(o map[string]source.Object) bool { return o[b] == nil && len(o) == 3 })
+}
+
+func TestSecretsOfSomeNamespaces(t *testing.T) {
+	c := start(t, []string{"ai"}, secret("ai"), secret("other"))
+	objects := c.until("the Secret", func(o map[string]source.Object) bool { return len(o) > 0 }).Objects
+	if len(objects) != 1 || objects["Secret/ai/key"] == nil {
+		t.Errorf("%v", objects)
+	}
+}

@@ -1,0 +1,199 @@
+// Package status writes what translate judges to the API server: conditions, addresses and listeners of Gateways,
+// parents of routes, ancestors of policies and Backends. It is the only writer of statuses, writes only where something
+// differs, and leaves what other controllers wrote. It judges nothing. The controller that leads runs it.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/translate"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
+)
+
+const (
+	writers  = 4
+	slowest  = 30 * time.Second // between two tries to write one status
+	quickest = 50 * time.Millisecond
+)
+
+// Writer writes statuses while Run runs.
+type Writer struct {
+	client   dynamic.Interface
+	resource func(kind string) (schema.GroupVersionResource, bool)
+	logger   *slog.Logger
+	queue    workqueue.TypedRateLimitingInterface[string]
+
+	mu      sync.Mutex
+	objects map[string]source.Object
+	wanted  map[string]*translate.Status
+	looked  map[string]pair // at what was looked last
+}
+
+// pair is an object and what its status should be.
+type pair struct {
+	object source.Object
+	wanted *translate.Status
+}
+
+// New makes a Writer. resource is how the API server calls a kind.
+func New(client dynamic.Interface, resource func(kind string) (schema.GroupVersionResource, bool), logger *slog.Logger) *Writer {
+	limit := workqueue.NewTypedItemExponentialFailureRateLimiter[string](quickest, slowest)
+	return &Writer{client: client, resource: resource, logger: logger, queue: workqueue.NewTypedRateLimitingQueue(limit), looked: map[string]pair{}}
+}
+
+// Set says what statuses should be, for the objects that they are of. It does not wait.
+func (w *Writer) Set(s *source.Snapshot, statuses []*translate.Status) {
+	wanted := make(map[string]*translate.Status, len(statuses))
+	for _, status := range statuses {
+		wanted[status.Object] = status
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.objects, w.wanted = s.Objects, wanted
+	for key, object := range s.Objects {
+		now := pair{object, wanted[key]}
+		if w.looked[key] == now {
+			continue
+		}
+		w.looked[key] = now
+		w.queue.Add(key)
+	}
+	for key := range w.looked {
+		if s.Objects[key] == nil {
+			delete(w.looked, key)
+		}
+	}
+}
+
+// Run writes until ctx ends. It runs once.
+func (w *Writer) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for {
+				key, over := w.queue.Get()
+				if over {
+					return
+				}
+				w.try(ctx, key)
+				w.queue.Done(key)
+			}
+		})
+	}
+	<-ctx.Done()
+	w.queue.ShutDown()
+	all.Wait()
+}
+
+func (w *Writer) try(ctx context.Context, key string) {
+	err := w.write(ctx, key)
+	switch {
+	case err == nil, apierrors.IsNotFound(err), ctx.Err() != nil:
+		w.queue.Forget(key)
+		return
+	case !apierrors.IsConflict(err): // else somebody wrote meanwhile, and what he wrote is about to be seen
+		w.logger.Error("write a status", "object", key, "error", err)
+	}
+	w.queue.AddRateLimited(key)
+}
+
+// write brings an object's status to what it should be, if it is not.
+func (w *Writer) write(ctx context.Context, key string) error {
+	w.mu.Lock()
+	object, wanted := w.objects[key], w.wanted[key]
+	w.mu.Unlock()
+	if object == nil {
+		return nil
+	}
+	is, err := written(object)
+	if err != nil || is == nil && wanted == nil {
+		return err
+	}
+	fields, err := merged(is, wanted)
+	if err != nil || len(fields) == 0 {
+		return err
+	}
+	kind, _, _ := strings.Cut(key, "/")
+	resource, ok := w.resource(kind)
+	if !ok {
+		return fmt.Errorf("%s is not served", kind)
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": object.GetResourceVersion()}, "status": fields,
+	})
+	if err != nil {
+		return fmt.Errorf("encode patch: %w", err)
+	}
+	_, err = w.client.Resource(resource).Namespace(object.GetNamespace()).Patch(ctx, object.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "ebbgate-controller"}, "status")
+	return err
+}
+
+// written is the status that an object carries, as JSON has it; nil where it has none.
+func written(object source.Object) (map[string]any, error) {
+	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, fmt.Errorf("read status: %w", err)
+	}
+	status, _ := u["status"].(map[string]any)
+	return status, nil
+}
+
+// merged are the fields that must be written for a status to be the one wanted. Conditions of a type that is not ours, and
+// entries of other controllers, stay as they are, and where ours are right their order is nobody's business.
+func merged(is map[string]any, wanted *translate.Status) (map[string]any, error) {
+	if wanted == nil {
+		wanted = &translate.Status{}
+	}
+	want, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
+	if err != nil {
+		return nil, fmt.Errorf("encode status: %w", err)
+	}
+	fields := map[string]any{}
+	set := func(field string, ours func(map[string]any) bool) {
+		has, others := parted(is[field], ours)
+		own, _ := parted(want[field], ours)
+		if len(has)+len(own) > 0 && !reflect.DeepEqual(has, own) {
+			fields[field] = append(others, own...)
+		}
+	}
+	set("parents", entryOfOurs)
+	set("ancestors", entryOfOurs)
+	if len(wanted.Conditions) > 0 {
+		all := func(map[string]any) bool { return true }
+		set("conditions", conditionOfOurs)
+		set("addresses", all)
+		set("listeners", all)
+	}
+	return fields, nil
+}
+
+// parted parts a list in what is ours and what is not.
+func parted(list any, ours func(map[string]any) bool) (own, others []any) {
+	entries, _ := list.([]any)
+	for _, entry := range entries {
+		if m, ok := entry.(map[string]any); ok && ours(m) {
+			own = append(own, entry)
+		} else {
+			others = append(others, entry)
+		}
+	}
+	return own, others
+}
+
+func entryOfOurs(m map[string]any) bool { return m["controllerName"] == string(attach.Controller) }
