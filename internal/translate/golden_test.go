@@ -53,11 +53,23 @@ func TestGoldens(t *testing.T) {
 			input := part(archive, "input.yaml")
 			snapshot := load(t, validator, pair.Replace(input))
 			translator := New(Config{Kinds: kinds(), Kubernetes: strings.Contains(string(archive.Comment), "kubernetes"), Now: func() time.Time { return epoch }})
+			translator.Observe(running(snapshot))
 			got := &txtar.Archive{Comment: archive.Comment, Files: []txtar.File{{Name: "input.yaml", Data: []byte(input)}}}
 			got.Files = append(got.Files, render(t, translator.Apply(snapshot))...)
 			compare(t, file, got)
 		})
 	}
+}
+
+// running says of every Gateway that it runs.
+func running(s *source.Snapshot) map[string]*Fleet {
+	fleets := map[string]*Fleet{}
+	for key := range s.Objects {
+		if strings.HasPrefix(key, "Gateway/") {
+			fleets[key] = &Fleet{Programmed: true}
+		}
+	}
+	return fleets
 }
 
 func part(archive *txtar.Archive, name string) string {

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"reflect"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,7 @@ type inputs struct {
 	*attach.Inputs
 	kinds map[string]*policy.Kind
 	seen  map[string]source.Object
+	ran   map[string]*attach.Fleet
 }
 
 func newInputs(in *attach.Inputs, kinds []*policy.Kind) *inputs {
@@ -28,7 +30,23 @@ func newInputs(in *attach.Inputs, kinds []*policy.Kind) *inputs {
 	for _, kind := range kinds {
 		byName[kind.Name] = kind
 	}
-	return &inputs{Inputs: in, kinds: byName, seen: map[string]source.Object{}}
+	return &inputs{Inputs: in, kinds: byName, seen: map[string]source.Object{}, ran: map[string]*attach.Fleet{}}
+}
+
+// observe passes on what differs from what ran before. A fleet that says the same is the same.
+func (in *inputs) observe(fleets map[string]*attach.Fleet) {
+	for key, fleet := range fleets {
+		if last := in.ran[key]; last == nil || !reflect.DeepEqual(last, fleet) {
+			in.ran[key] = fleet
+			in.Fleets.Set(key, fleet)
+		}
+	}
+	for key := range in.ran {
+		if fleets[key] == nil {
+			delete(in.ran, key)
+			in.Fleets.Delete(key)
+		}
+	}
 }
 
 // fill passes on what differs from the former snapshot. An unchanged object has kept its pointer.

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/schema"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
@@ -108,6 +110,41 @@ func TestParentsOfOthersStay(t *testing.T) {
 	if diff := cmp.Diff(route.Status.Parents[0], got[0]); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// On Kubernetes a Gateway is programmed, and has addresses, as what runs of it has.
+func TestFleets(t *testing.T) {
+	translator := New(Config{Kinds: kinds(), Kubernetes: true})
+	s := load(t, schema.New(), `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: ebbgate}
+spec: {controllerName: ebbgate.dev/egress-gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: ai}
+spec:
+  gatewayClassName: ebbgate
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+`)
+	f := func(fleet *Fleet, programmed metav1.ConditionStatus, message string, addresses int) {
+		t.Helper()
+		translator.Observe(map[string]*Fleet{"Gateway/ai/egress": fleet})
+		status := statusOf(t, translator.Apply(s), "Gateway/ai/egress")
+		for where, conditions := range map[string][]metav1.Condition{"Gateway": status.Conditions, "listener": status.Listeners[0].Conditions} {
+			c := meta.FindStatusCondition(conditions, attach.Programmed)
+			if c == nil || c.Status != programmed || c.Message != message {
+				t.Errorf("%s, with %+v: %+v", where, fleet, c)
+			}
+		}
+		if len(status.Addresses) != addresses {
+			t.Errorf("with %+v: addresses %v", fleet, status.Addresses)
+		}
+	}
+	f(nil, metav1.ConditionFalse, "nothing runs of it yet", 0)
+	f(&Fleet{Message: "no proxy is ready", Addresses: []gwapiv1.GatewayStatusAddress{{Value: "10.96.0.7"}}}, metav1.ConditionFalse, "no proxy is ready", 1)
+	f(&Fleet{Programmed: true, Addresses: []gwapiv1.GatewayStatusAddress{{Value: "10.96.0.7"}, {Value: "egress-ebbgate.ai.svc.cluster.local"}}}, metav1.ConditionTrue, "", 2)
+	f(nil, metav1.ConditionFalse, "nothing runs of it yet", 0)
 }
 
 // No list of conditions is longer than its schema allows, however many kinds of policies there are.

@@ -61,6 +61,13 @@ func New(config Config) *Translator {
 	return t
 }
 
+// Fleet is what runs of a Gateway on Kubernetes.
+type Fleet = attach.Fleet
+
+// Observe says what runs of the Gateways of a cluster, by plan.ObjectName, for the statuses of the next Apply. One of
+// which nothing runs is not programmed. Standalone nobody calls it.
+func (t *Translator) Observe(fleets map[string]*Fleet) { t.inputs.observe(fleets) }
+
 // Apply translates a snapshot.
 func (t *Translator) Apply(s *source.Snapshot) *Result {
 	t.inputs.fill(s)

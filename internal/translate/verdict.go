@@ -66,6 +66,11 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 			Policies: g.affecting(r, key),
 			Routes:   func(listener string) int { return derive.Count(r, g.usesByListener, c.Name+"#"+listener) },
 		}
+		if g.in.Kubernetes {
+			if s.Fleet, _ = derive.Get(r, g.in.Fleets.Collection, key); s.Fleet == nil {
+				s.Fleet = &attach.Fleet{Message: "nothing runs of it yet"}
+			}
+		}
 		for _, index := range broken {
 			for _, v := range derive.Select(r, index, c.Name) {
 				s.Broken = append(s.Broken, v.Status.Object)

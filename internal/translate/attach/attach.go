@@ -34,6 +34,13 @@ type Policy struct {
 	Object policy.Object
 }
 
+// Fleet is what runs of a Gateway on Kubernetes, as whoever runs it sees it.
+type Fleet struct {
+	Addresses  []gwapiv1.GatewayStatusAddress // by which workloads reach it
+	Programmed bool                           // a proxy is ready, and all that are have taken what is configured
+	Message    string                         // why it is not
+}
+
 // Inputs are the objects by kind, each collection keyed by plan.ObjectName.
 type Inputs struct {
 	Kubernetes          bool
@@ -53,6 +60,7 @@ type Inputs struct {
 	ConfigMaps derive.Source[*corev1.ConfigMap]
 	Grants     derive.Source[*gwapiv1.ReferenceGrant]
 	Others     derive.Source[source.Object] // of kinds that nothing translates
+	Fleets     derive.Source[*Fleet]        // by the key of their Gateway
 
 	grantsByNamespace *derive.Index[*gwapiv1.ReferenceGrant]
 	slicesByService   *derive.Index[*discoveryv1.EndpointSlice]
@@ -77,6 +85,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		ConfigMaps: derive.NewSource[*corev1.ConfigMap](g),
 		Grants:     derive.NewSource[*gwapiv1.ReferenceGrant](g),
 		Others:     derive.NewSource[source.Object](g),
+		Fleets:     derive.NewSource[*Fleet](g),
 	}
 	in.grantsByNamespace = derive.NewIndex(in.Grants.Collection, func(_ string, grant *gwapiv1.ReferenceGrant) []string {
 		return []string{grant.Namespace}

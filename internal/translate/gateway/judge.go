@@ -22,6 +22,7 @@ type Surroundings struct {
 	Policies []string                  // that have it, or a listener of it, as target
 	Broken   []string                  // objects that are broken on it
 	Routes   func(listener string) int // attached to a listener
+	Fleet    *attach.Fleet             // what runs of it; nil standalone
 }
 
 // Warned is the verdict on a Gateway of a foreign class.
@@ -36,7 +37,7 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 	programmed := 0
 	for _, l := range c.Listeners {
 		taken := b.Taken[l.Plan.Name]
-		entry := judgeListener(c, l, taken, s.Routes(l.Plan.Name))
+		entry := judgeListener(c, l, taken, s)
 		status.Listeners = append(status.Listeners, entry)
 		for _, p := range l.Problems.List {
 			if !slices.Contains(problems, p) { // listeners of one port share its validation of clients
@@ -54,7 +55,7 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 	}
 	conditions := &attach.Conditions{Generation: c.Gateway.Generation}
 	accept(conditions, c, invalid)
-	program(conditions, c, programmed)
+	program(conditions, c, programmed, s.Fleet)
 	resolve(conditions, c, status.Listeners)
 	if warned := attach.About(insecureMode, c.Problems); len(warned) > 0 {
 		conditions.Add(insecureMode, metav1.ConditionTrue, warned[0].Reason, attach.Message(warned))
@@ -66,6 +67,9 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 		ip := gwapiv1.IPAddressType
 		for _, address := range c.Addresses {
 			status.Addresses = append(status.Addresses, gwapiv1.GatewayStatusAddress{Type: &ip, Value: address})
+		}
+		if s.Fleet != nil {
+			status.Addresses = s.Fleet.Addresses
 		}
 	}
 	return &attach.Verdict{Status: status, Problems: problems}
@@ -85,12 +89,14 @@ func accept(conditions *attach.Conditions, c *Checked, invalid []string) {
 	}
 }
 
-func program(conditions *attach.Conditions, c *Checked, programmed int) {
+func program(conditions *attach.Conditions, c *Checked, programmed int, fleet *attach.Fleet) {
 	switch {
 	case !c.Accepted:
 		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonInvalid), "the Gateway is not accepted")
 	case programmed == 0:
 		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonInvalid), "no listener is programmed")
+	case fleet != nil && !fleet.Programmed:
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonPending), fleet.Message)
 	default:
 		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.GatewayReasonProgrammed), "")
 	}
@@ -130,7 +136,7 @@ func degrade(conditions *attach.Conditions, own []problem.Problem, broken []stri
 	}
 }
 
-func judgeListener(c *Checked, l *Listener, taken *attach.Problems, routes int) gwapiv1.ListenerStatus {
+func judgeListener(c *Checked, l *Listener, taken *attach.Problems, s Surroundings) gwapiv1.ListenerStatus {
 	conditions := &attach.Conditions{Generation: c.Gateway.Generation}
 	if clash := attach.About(conflicted, l.Problems.List); len(clash) > 0 {
 		conditions.Add(attach.Accepted, metav1.ConditionFalse, clash[0].Reason, attach.Message(clash))
@@ -147,6 +153,8 @@ func judgeListener(c *Checked, l *Listener, taken *attach.Problems, routes int) 
 		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.ListenerReasonInvalid), attach.Message(l.Problems.List))
 	case taken != nil:
 		conditions.Judge(attach.Programmed, "", taken.List)
+	case s.Fleet != nil && !s.Fleet.Programmed:
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.ListenerReasonPending), s.Fleet.Message)
 	default:
 		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.ListenerReasonProgrammed), "")
 	}
@@ -155,7 +163,7 @@ func judgeListener(c *Checked, l *Listener, taken *attach.Problems, routes int) 
 			"the hostname overlaps that of listener "+strings.Join(l.Overlaps, ", "))
 	}
 	return gwapiv1.ListenerStatus{
-		Name: gwapiv1.SectionName(l.Plan.Name), SupportedKinds: l.Kinds, AttachedRoutes: int32(min(routes, 1<<30)), //nolint:gosec // bounded here
+		Name: gwapiv1.SectionName(l.Plan.Name), SupportedKinds: l.Kinds, AttachedRoutes: int32(min(s.Routes(l.Plan.Name), 1<<30)), //nolint:gosec // bounded here
 		Conditions: conditions.List,
 	}
 }
