@@ -41,8 +41,10 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run [-f DIR]",
 		Short: "Serve a folder of YAML, reloading it as files change",
-		Long: `Serve a folder of Gateway API YAML in one process, reloading it as files change. A change that has a problem is
-printed and not taken: the last good configuration keeps serving.
+		Long: `Serve a folder of Gateway API YAML in one process, reloading it as files change. A change that does
+not parse, breaks a schema, or would leave nothing served is printed and not taken:
+the last good configuration keeps serving. A reference that leads nowhere is taken,
+printed, and closes what it concerns.
 
 Without -f the well-known providers are served whose keys are in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY,
 GEMINI_API_KEY), on http://localhost:8080 and for this machine alone. --quickstart serves emulators of two providers

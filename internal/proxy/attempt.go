@@ -66,9 +66,7 @@ func (j *journey) attempts(ctx context.Context, c *candidate) *exchange.Refusal 
 		a := j.x.NextAttempt()
 		a.Backend, a.Duplicate = c.backend.Name, j.doubled
 		refusal := j.attempt(ctx, c, a)
-		if a.Duration == 0 {
-			a.Duration = time.Since(begun)
-		}
+		a.Duration = time.Since(begun)
 		if refusal != nil {
 			a.Reason, a.Detail = refusal.Reason, refusal.Log
 		}
@@ -137,7 +135,6 @@ func (j *journey) attempt(ctx context.Context, c *candidate, a *exchange.Attempt
 	if err == nil {
 		err = j.call.Answer()
 	}
-	a.Duration = time.Since(j.x.Start)
 	if err != nil {
 		refusal := j.failed(err, a)
 		j.reuse = false

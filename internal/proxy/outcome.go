@@ -61,8 +61,11 @@ var details = map[exchange.Reason]string{
 func (j *journey) failed(err error, a *exchange.Attempt) *exchange.Refusal {
 	facts := j.call.Facts(err)
 	if refusal := j.ended(a); refusal != nil {
-		if j.outcome.class = policy.TimedOut; facts.Unsent {
+		switch {
+		case facts.Unsent:
 			j.outcome.class = policy.Unsent
+		case refusal.Reason != exchange.ClientGone && refusal.Reason != exchange.ShuttingDown:
+			j.outcome.class = policy.TimedOut
 		}
 		return refusal
 	}

@@ -35,6 +35,10 @@ type ended struct {
 	reason    exchange.Reason
 	policy    string
 	attempts  []exchange.Reason
+	took      []time.Duration // each of them
+	whole     time.Duration   // all of it
+	classes   []string        // of the attempts
+	detail    string          // of the last
 	aborted   string
 	in, out   int64
 	path      string
@@ -56,12 +60,13 @@ func (r *recorder) End(x *exchange.Exchange) {
 	if r.silent {
 		return
 	}
-	e := ended{vetoed: len(x.Vetoed), status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut, path: strings.Clone(x.Request.Path)}
+	e := ended{whole: x.Duration, vetoed: len(x.Vetoed), status: x.Response.Status, aborted: strings.Clone(x.Aborted), in: x.BytesIn, out: x.BytesOut, path: strings.Clone(x.Request.Path)}
 	if x.Refusal != nil {
 		e.reason, e.policy = x.Refusal.Reason, x.Refusal.Policy
 	}
 	for _, a := range x.Attempts {
 		e.attempts, e.version, e.duplicate = append(e.attempts, a.Reason), a.Version, a.Duplicate
+		e.took, e.classes, e.detail = append(e.took, a.Duration), append(e.classes, strings.Clone(a.Class)), strings.Clone(a.Detail)
 	}
 	r.mu.Lock()
 	r.seen = append(r.seen, e)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -61,6 +62,7 @@ func (j *journey) again(ctx context.Context, c *candidate, a *exchange.Attempt) 
 		return nil
 	}
 	if !j.affords(c, next) {
+		a.Detail = strings.TrimPrefix(a.Detail+"; not sent again: the budget of retries is used up", "; ")
 		return nil
 	}
 	if !j.claim() {
@@ -167,8 +169,11 @@ func (j *journey) places(c *candidate) (first, second place) {
 			second = same
 		}
 		return first, second
-	case s.Duplicates && s.On&o.class != 0:
-		return other, same
+	case s.Duplicates && !safe && s.On&o.class != 0: // that one provider does it twice is accepted nowhere but in a route's retry
+		if own {
+			second = same
+		}
+		return other, second
 	case !safe:
 		if s.On&o.class != 0 && c.keyed(j) {
 			return same, nowhere

@@ -142,6 +142,61 @@ func TestRepetition(t *testing.T) {
 	f(answer{first: "reset", method: "POST", status: 504, firstAsked: 1, reason: exchange.OutcomeUnknown, route: &plan.Retry{Attempts: 2}})
 }
 
+// Where work may be done twice, it is by two, and by none of them twice.
+func TestDuplicatesAreOfAnother(t *testing.T) {
+	setting := policy.NewSettings().Retry
+	setting.Duplicates, setting.On = true, setting.On|policy.GatewayError
+	f := func(method string, route *plan.Retry, firstAsked, secondAsked int64) {
+		t.Helper()
+		first, second := &counting{status: 500}, &counting{status: 500}
+		r := two(t, retrying(setting), service("a", testFar(t, first)), service("b", testFar(t, second)))
+		r.plan.Rules[0].Retry = route
+		r.update()
+		if res, _ := r.do(method, "/0", "hello"); res.StatusCode != 500 || first.n.Load() != firstAsked || second.n.Load() != secondAsked {
+			t.Errorf("%s: status %d, asked %d and %d", method, res.StatusCode, first.n.Load(), second.n.Load())
+		}
+	}
+	f("POST", nil, 1, 1)
+	f("PUT", nil, 1, 2)
+	f("POST", &plan.Retry{Attempts: 2, Backoff: time.Millisecond}, 1, 2)
+}
+
+// An attempt's time is its own, and a budget that stops a repetition says so.
+func TestWhatTheLogSaysOfAttempts(t *testing.T) {
+	setting := policy.NewSettings().Retry
+	setting.Duplicates, setting.On = true, setting.On|policy.TimedOut
+	kinds := tuned(func(s *policy.Settings) { s.Retry, s.Timeouts.FirstByte = setting, 300*time.Millisecond })
+	silent := &streaming{parts: []string{roleOnly}, ending: "stall"}
+	r := two(t, kinds, service("a", testFar(t, silent)), service("b", testFar(t, &counting{status: 200})))
+	if res, _ := r.do("POST", chatPath, "{}"); res.StatusCode != 200 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if e := r.seen.last(t); len(e.took) != 2 || e.took[0] < 300*time.Millisecond || e.took[0]+e.took[1] > e.whole || e.classes[0] != "Timeout" {
+		t.Errorf("logged %+v", e)
+	}
+	setting.Budget = policy.Budget{Interval: time.Second}
+	r = two(t, retrying(setting), service("a", testFar(t, &counting{status: 429})), service("b", testFar(t, &counting{status: 200})))
+	if res, _ := r.do("POST", "/0", "hello"); res.StatusCode != 429 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if e := r.seen.last(t); !strings.Contains(e.detail, "budget of retries is used up") {
+		t.Errorf("logged %+v", e)
+	}
+}
+
+// A client that leaves is no timeout of the far side's.
+func TestAClientThatLeavesProvesNothing(t *testing.T) {
+	r := newRig(t, nil, service("a", testFar(t, &streaming{parts: []string{roleOnly}, ending: "stall"})))
+	c := r.connect()
+	if _, err := io.WriteString(c, "POST "+chatPath+" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	if e := r.seen.last(t); e.aborted != "client" || e.classes[0] != "" {
+		t.Errorf("logged %+v", e)
+	}
+}
+
 // An answer that rejected the request is the client's where no other backend can be reached, and nothing else is.
 func TestTheRejectionIsKept(t *testing.T) {
 	f := func(second *plan.Backend, field string, status int, body string) {

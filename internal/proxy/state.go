@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/proxy/health"
 )
@@ -32,4 +33,18 @@ func (s *Server) Backends() []BackendState {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Backend, b.Backend))
 	})
 	return list
+}
+
+// tell logs that a backend is out, or back in.
+func (s *Server) tell(gateway, backend string) func(health.Phase, *time.Time, string) {
+	return func(now health.Phase, until *time.Time, fault string) {
+		fields := []any{"gateway", gateway, "backend", backend, "now", string(now)}
+		if until != nil {
+			fields = append(fields, "until", until.UTC().Format(time.RFC3339))
+		}
+		if fault != "" {
+			fields = append(fields, "last_fault", fault)
+		}
+		s.config.Logger.Info("the health of a backend has changed", fields...)
+	}
 }

@@ -381,7 +381,7 @@ func (b *builder) healthOf(gateway, backend string, setting policy.Health) *heal
 	h := b.health[key]
 	if h == nil {
 		if h = b.server.health[key]; h == nil {
-			h = health.New(health.Config{Setting: setting})
+			h = health.New(health.Config{Setting: setting, Told: b.server.tell(gateway, backend)})
 		}
 		b.health[key] = h
 		h.Set(setting)

@@ -1,12 +1,17 @@
 package health
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Checked tells the result of an active check of an address. Before the first, an address counts as well; a backend
 // fails when every address that was checked does.
 func (b *Backend) Checked(addr netip.AddrPort, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.change(func(time.Time) { b.checked(addr, ok) })
+}
+
+func (b *Backend) checked(addr netip.AddrPort, ok bool) {
 	active := b.setting.Active
 	if active == nil {
 		return // of a prober that was told too late
@@ -26,7 +31,6 @@ func (b *Backend) Checked(addr netip.AddrPort, ok bool) {
 	}
 	b.count()
 	b.judge()
-	b.settle(b.now())
 }
 
 // judge finds out whether every checked address fails.

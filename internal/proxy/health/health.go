@@ -22,6 +22,10 @@ type Config struct {
 	Setting policy.Health
 	Now     func() time.Time // nil: time.Now
 	Rand    func() float64   // from [0, 1), safe for concurrent use; nil: math/rand/v2
+
+	// Told is told that the backend has been taken out, until when where that is known, and by which fault last; and that its
+	// checks have brought it back. May be nil.
+	Told func(now Phase, until *time.Time, fault string)
 }
 
 // Backend is the health of one backend of one Gateway. It is safe for concurrent use, and takes no lock while the
@@ -29,6 +33,7 @@ type Config struct {
 type Backend struct {
 	now   func() time.Time
 	rand  func() float64
+	told  func(Phase, *time.Time, string)
 	epoch time.Time // times in atomics are counted from it, by the monotonic clock
 
 	calm      atomic.Bool // it may be drawn and nothing is held against it: neither a draw nor a success has anything to do
@@ -78,7 +83,7 @@ func (b block) share(now time.Time) float64 {
 
 // New makes the health of a backend of which nothing is known, which counts as well.
 func New(c Config) *Backend {
-	b := &Backend{now: c.Now, rand: c.Rand}
+	b := &Backend{now: c.Now, rand: c.Rand, told: c.Told}
 	if b.now == nil {
 		b.now = time.Now
 	}

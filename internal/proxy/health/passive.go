@@ -19,13 +19,14 @@ const (
 // count for nothing. Connect and TLS faults count against an address by Unconnected alone, which dial calls for each
 // address it tries, and not twice.
 func (b *Backend) Failed(f policy.Fault, addr netip.AddrPort) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.change(func(now time.Time) { b.failed(f, addr, now) })
+}
+
+func (b *Backend) failed(f policy.Fault, addr netip.AddrPort, now time.Time) {
 	p := &b.setting.Passive
 	if p.On&f == 0 {
 		return
 	}
-	now := b.now()
 	b.last = f
 	if f == policy.FaultReset && addr.IsValid() {
 		b.accuse(b.seen(addr), f, now)
@@ -37,7 +38,6 @@ func (b *Backend) Failed(f policy.Fault, addr netip.AddrPort) {
 	if b.excessive(now) || p.ConsecutiveErrors > 0 && (b.row >= p.ConsecutiveErrors || b.returning(now)) {
 		b.eject(now)
 	}
-	b.settle(now)
 }
 
 // returning reports whether the backend comes back from a failure, and not from a time that it asked for itself.
@@ -97,11 +97,7 @@ func (b *Backend) ejection(level int) time.Duration {
 
 // SetAside leaves the backend alone for as long as it asked for, an hour at most. It never shortens the time.
 func (b *Backend) SetAside(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
-	b.setAside(min(d, maxAside), now)
-	b.settle(now)
+	b.change(func(now time.Time) { b.setAside(min(d, maxAside), now) })
 }
 
 func (b *Backend) setAside(d time.Duration, now time.Time) {
@@ -118,9 +114,10 @@ func (b *Backend) setAside(d time.Duration, now time.Time) {
 // Rejected tells of an answer by which the backend did not do the work, being busy. Where it said until when, the caller
 // calls SetAside too; where it did not, several in a row set it aside, each time for longer until one succeeds.
 func (b *Backend) Rejected(said bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
+	b.change(func(now time.Time) { b.reject(said, now) })
+}
+
+func (b *Backend) reject(said bool, now time.Time) {
 	b.row = 0 // it answers
 	if !said {
 		b.rejected++
@@ -133,5 +130,4 @@ func (b *Backend) Rejected(said bool) {
 			b.setAside(b.pause, now)
 		}
 	}
-	b.settle(now)
 }

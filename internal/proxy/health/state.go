@@ -45,18 +45,8 @@ func (b *Backend) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	s := State{Phase: Healthy, Share: b.share(now), LastFault: fault(b.last), Ejections: b.ejections}
-	ejected, aside := b.ejected.share(now) == 0, b.aside.share(now) == 0
-	switch {
-	case b.failing:
-		s.Phase = FailingChecks
-	case ejected && (!aside || !b.aside.until.After(b.ejected.until)):
-		s.Phase, s.Until = Ejected, new(b.ejected.until)
-	case aside:
-		s.Phase, s.Until = SetAside, new(b.aside.until)
-	case s.Share < 1:
-		s.Phase = ComingBack
-	}
+	s := State{Share: b.share(now), LastFault: fault(b.last), Ejections: b.ejections}
+	s.Phase, s.Until = b.phase(now)
 	since := now.Sub(b.epoch)
 	for addr, a := range *b.addresses.Load() {
 		one := AddressState{Address: addr, Faults: int(a.row.Load()), Checked: a.checked, Failing: a.failing.Load()}
@@ -68,6 +58,38 @@ func (b *Backend) State() State {
 	}
 	slices.SortFunc(s.Addresses, func(a, b AddressState) int { return a.Address.Compare(b.Address) })
 	return s
+}
+
+// phase is how the backend stands, and until when it is out where that is known.
+func (b *Backend) phase(now time.Time) (Phase, *time.Time) {
+	ejected, aside := b.ejected.share(now) == 0, b.aside.share(now) == 0
+	switch {
+	case b.failing:
+		return FailingChecks, nil
+	case ejected && (!aside || !b.aside.until.After(b.ejected.until)):
+		return Ejected, new(b.ejected.until)
+	case aside:
+		return SetAside, new(b.aside.until)
+	case b.share(now) < 1:
+		return ComingBack, nil
+	}
+	return Healthy, nil
+}
+
+// change does what an attempt or a check has told, and tells on where the backend is out or back in for it. A time that
+// passes is not told.
+func (b *Backend) change(do func(now time.Time)) {
+	b.mu.Lock()
+	now := b.now()
+	before, _ := b.phase(now)
+	do(now)
+	b.settle(now)
+	after, until := b.phase(now)
+	last := fault(b.last)
+	b.mu.Unlock() // whoever is told may take his time
+	if b.told != nil && after != before && (after == Ejected || after == SetAside || after == FailingChecks || before == FailingChecks) {
+		b.told(after, until, last)
+	}
 }
 
 // fault names one or several, as EgressPolicy.health.passive.on does.
