@@ -52,7 +52,8 @@ func Start(ctx context.Context) (*Server, error) {
 	defer cancel()
 	s := &Server{port: -1}
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start API server: %w", err), s.Close())
+		s.Close()
+		return nil, fmt.Errorf("start API server: %w", err)
 	}
 	return s, nil
 }
@@ -112,7 +113,7 @@ func binaries() (string, error) {
 }
 
 // reserve takes a free port. A bound socket that does not listen gets no connections, and keeps the system from giving
-// the port to others; the API server shares it (SO_REUSEPORT) and listens.
+// the port to others; the API server binds it too (SO_REUSEPORT).
 func (s *Server) reserve() (string, error) {
 	var err error
 	if s.port, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {

@@ -125,14 +125,37 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestWithoutBinaries says what to do.
-func TestWithoutBinaries(t *testing.T) {
-	t.Setenv("KUBE_STATE", filepath.Join(t.TempDir(), "empty"))
-	server, err := apiserver.Start(t.Context())
-	if err == nil {
-		t.Fatal("started nothing", server.Close())
-	}
-	if want := "run test/cluster/cluster.sh control-plane"; !strings.Contains(err.Error(), want) {
-		t.Errorf("error %q, want %q in it", err, want)
+// TestStartFails says why, and leaves nothing either.
+func TestStartFails(t *testing.T) {
+	for _, c := range []struct{ name, etcd, want string }{
+		{"not built", "", "run test/cluster/cluster.sh control-plane"},
+		{"ends at once", "#!/bin/sh\necho no room >&2\nexit 3\n", "etcd ended by itself (exit status 3): no room"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			state, folder := t.TempDir(), t.TempDir()
+			t.Setenv("KUBE_STATE", state)
+			t.Setenv("TMPDIR", folder)
+			if c.etcd != "" {
+				bin := filepath.Join(state, "bin")
+				if err := os.Mkdir(bin, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				for name, text := range map[string]string{"etcd": c.etcd, "kube-apiserver": "#!/bin/sh\nexec sleep 600\n"} {
+					if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			server, err := apiserver.Start(t.Context())
+			if err == nil {
+				t.Fatal("started", server.Close())
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %q, want %q in it", err, c.want)
+			}
+			if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+				t.Errorf("left: %v (%v)", left, err)
+			}
+		})
 	}
 }

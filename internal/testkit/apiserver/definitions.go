@@ -11,6 +11,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/yaml"
 )
 
@@ -60,25 +61,28 @@ func (s *Server) install(ctx context.Context, definitions []*apiextensionsv1.Cus
 			return fmt.Errorf("install CRD: %w", err)
 		}
 	}
-	return s.await(ctx, func(ctx context.Context) error {
-		list, err := client.List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		for i := range list.Items {
-			if !established(&list.Items[i]) {
-				return fmt.Errorf("CRD %s is not served", list.Items[i].Name)
-			}
-		}
-		return nil
-	})
+	return s.await(ctx, func(context.Context) error { return discover(clients.Discovery(), definitions) })
 }
 
-func established(crd *apiextensionsv1.CustomResourceDefinition) bool {
-	for _, condition := range crd.Status.Conditions {
-		if condition.Type == apiextensionsv1.Established {
-			return condition.Status == apiextensionsv1.ConditionTrue
+// discover fails where the server does not tell of a CRD's resources, as it does once they are served.
+func discover(client discovery.DiscoveryInterface, definitions []*apiextensionsv1.CustomResourceDefinition) error {
+	_, lists, err := client.ServerGroupsAndResources()
+	if err != nil {
+		return err
+	}
+	resources := map[string]bool{} // group, version and plural
+	for _, list := range lists {
+		for _, resource := range list.APIResources {
+			resources[list.GroupVersion+"/"+resource.Name] = true
 		}
 	}
-	return false
+	for _, crd := range definitions {
+		for _, version := range crd.Spec.Versions {
+			name := crd.Spec.Group + "/" + version.Name + "/" + crd.Spec.Names.Plural
+			if version.Served && !resources[name] {
+				return fmt.Errorf("%s is not served", name)
+			}
+		}
+	}
+	return nil
 }
