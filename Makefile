@@ -1,4 +1,4 @@
-# Every target is one line of `make help`. What a target needs beyond Go it installs or names: see test/install.sh.
+# Every target is one line of `make help`. What a target needs beyond Go it installs or names (test/install.sh) or builds (test/cluster).
 
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/policy/... ./test/...
@@ -19,6 +19,7 @@ run: build ## build and serve the quickstart, with a provider of its own: no key
 # The second run overwrites released buffers, and is without the race detector so that tests of allocations run too.
 test: ## vet and test everything (installs what the tests need, or says what to install)
 	bash test/install.sh
+	bash test/cluster/cluster.sh control-plane
 	go vet ./...
 	go test -race -timeout 15m ./...
 	go test -tags poison -timeout 10m $(POISONED)
