@@ -33,7 +33,6 @@ die() {
 
 up() {
 	built control-plane && built node || die "not built: cluster.sh build"
-	mkdir -p "$PKI" "$CONF" "$LOG" "$RUN" "$IMG"
 	certs
 	configs
 	net_up
@@ -90,7 +89,10 @@ down() {
 	# Where containerd died its containers live on: bring it back to ask it.
 	if ! alive containerd && [ -n "$(ls -A "$RUN/containerd/io.containerd.runtime.v2.task/k8s.io" 2>/dev/null)" ]; then
 		start containerd containerd --config "$CONF/containerd.toml"
-		waitfor containerd 20 nctr version
+		for ((n = 0; n < 100; n++)); do
+			nctr version >/dev/null 2>&1 && break
+			sleep 0.2
+		done
 	fi
 	if alive containerd; then
 		ns=$(for c in $(nctr containers ls -q); do nctr containers info "$c" | grep -o '/[a-z/]*netns/cni-[0-9a-f-]*' || true; done | sort -u)
@@ -168,7 +170,10 @@ base() {
 }
 
 main() {
-	[ "${1:-}" = control-plane ] || [ "$(id -u)" -eq 0 ] || [ $# -eq 0 ] || die "$1 must be root"
+	if [ $# -gt 0 ] && [ "$1" != control-plane ]; then
+		[ "$(id -u)" -eq 0 ] || die "$1 must be root"
+		mkdir -p "$PKI" "$CONF" "$LOG" "$RUN" "$IMG"
+	fi
 	case ${1:-} in
 	control-plane) once control-plane control_plane ;;
 	build)
@@ -196,5 +201,7 @@ main() {
 		;;
 	esac
 }
-main "$@"
-exit # and read no further: the file may have been edited meanwhile
+{ # read whole before it runs, and nothing after it: the file may be edited meanwhile
+	main "$@"
+	exit
+}

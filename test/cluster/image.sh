@@ -47,18 +47,23 @@ load_image() {
 
 # images has the node know the names under which the cluster and the suite ask for what we built.
 images() {
-	local have i b u
-	have=$(nctr images ls -q)
-	local want=("$PAUSE_IMAGE pause 65532" "$DNS_IMAGE coredns 0")
-	for i in $(cat "$S/yaml/images"); do case $i in
-		*/echo-basic:*) want+=("$i echo-basic 65532") ;;
-		*/coredns:*) want+=("$i coredns 0") ;; # root, for port 53
-		*) say "image $i: not provided (only the mesh profile uses it)" ;;
-		esac done
-	for i in "${want[@]}"; do
-		read -r i b u <<<"$i"
-		if grep -qxF "$i" <<<"$have" && [ "$IMG/$(sed 's#[/:]#_#g' <<<"$i").done" -nt "$BIN/$b" ]; then continue; fi
-		load_image "$i" "$BIN/$b" "$u"
-		touch "$IMG/$(sed 's#[/:]#_#g' <<<"$i").done"
+	local known name binary user mark
+	known=$(nctr images ls -q)
+	{
+		echo "$PAUSE_IMAGE pause 65532"
+		echo "$DNS_IMAGE coredns 0"
+		while read -r name; do
+			case $name in
+			*/echo-basic:*) echo "$name echo-basic 65532" ;;
+			*/coredns:*) echo "$name coredns 0" ;; # root, for port 53
+			*) say "image $name is not provided: no profile of gateways uses it" ;;
+			esac
+		done <"$S/yaml/images"
+	} | while read -r name binary user; do
+		mark=$IMG/${name//[\/:]/_}.done
+		if ! grep -qxF "$name" <<<"$known" || [ ! "$mark" -nt "$BIN/$binary" ]; then
+			load_image "$name" "$BIN/$binary" "$user" </dev/null
+			touch "$mark"
+		fi
 	done
 }

@@ -11,8 +11,11 @@
 //
 //	func TestIt(t *testing.T) {
 //		server := suite.Server(t)
-//		client, err := dynamic.NewForConfig(server.Admin())
 //		namespace := server.Namespace(t)
+//		admin, err := dynamic.NewForConfig(server.Admin())
+//		controller, err := dynamic.NewForConfig(server.ServiceAccount(t, namespace, "controller"))
+//		…
+//	}
 package apiserver
 
 import (
