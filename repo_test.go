@@ -141,7 +141,7 @@ var dependencies = map[string]string{
 	"k8s.io/apiextensions-apiserver":      "schema checks and defaults as an API server would, with the CRDs' own schemas and rules",
 	"k8s.io/apimachinery":                 "what every Kubernetes object is made of",
 	"k8s.io/apiserver":                    "schema: the CEL library and cost limits that an API server gives rules",
-	"k8s.io/client-go":                    "tests: clients of the API server that testkit/apiserver runs",
+	"k8s.io/client-go":                    "reads and writes what a cluster's API server holds",
 	"sigs.k8s.io/gateway-api":             "the standard kinds, and their CRDs",
 	"sigs.k8s.io/json":                    "schema: decoding of the core kinds that refuses unknown fields",
 	"sigs.k8s.io/yaml":                    "YAML as Kubernetes reads it, by way of JSON",

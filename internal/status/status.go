@@ -37,9 +37,9 @@ type Writer struct {
 	client   dynamic.Interface
 	resource func(kind string) (schema.GroupVersionResource, bool)
 	logger   *slog.Logger
-	queue    workqueue.TypedRateLimitingInterface[string]
 
 	mu      sync.Mutex
+	queue   workqueue.TypedRateLimitingInterface[string] // nil while nothing runs
 	objects map[string]source.Object
 	wanted  map[string]*translate.Status
 	looked  map[string]pair // at what was looked last
@@ -53,8 +53,7 @@ type pair struct {
 
 // New makes a Writer. resource is how the API server calls a kind.
 func New(client dynamic.Interface, resource func(kind string) (schema.GroupVersionResource, bool), logger *slog.Logger) *Writer {
-	limit := workqueue.NewTypedItemExponentialFailureRateLimiter[string](quickest, slowest)
-	return &Writer{client: client, resource: resource, logger: logger, queue: workqueue.NewTypedRateLimitingQueue(limit), looked: map[string]pair{}}
+	return &Writer{client: client, resource: resource, logger: logger, looked: map[string]pair{}}
 }
 
 // Set says what statuses should be, for the objects that they are of. It does not wait.
@@ -66,8 +65,16 @@ func (w *Writer) Set(s *source.Snapshot, statuses []*translate.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.objects, w.wanted = s.Objects, wanted
-	for key, object := range s.Objects {
-		now := pair{object, wanted[key]}
+	w.look()
+}
+
+// look queues what differs from what was looked at last.
+func (w *Writer) look() {
+	if w.queue == nil {
+		return
+	}
+	for key, object := range w.objects {
+		now := pair{object, w.wanted[key]}
 		if w.looked[key] == now {
 			continue
 		}
@@ -75,42 +82,53 @@ func (w *Writer) Set(s *source.Snapshot, statuses []*translate.Status) {
 		w.queue.Add(key)
 	}
 	for key := range w.looked {
-		if s.Objects[key] == nil {
+		if w.objects[key] == nil {
 			delete(w.looked, key)
 		}
 	}
 }
 
-// Run writes until ctx ends. It runs once.
+// Run writes until ctx ends, what was set before too. It may run again, and once at a time.
 func (w *Writer) Run(ctx context.Context) {
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](quickest, slowest))
+	w.set(queue)
 	var all sync.WaitGroup
 	for range writers {
 		all.Go(func() {
 			for {
-				key, over := w.queue.Get()
+				key, over := queue.Get()
 				if over {
 					return
 				}
-				w.try(ctx, key)
-				w.queue.Done(key)
+				w.try(ctx, queue, key)
+				queue.Done(key)
 			}
 		})
 	}
 	<-ctx.Done()
-	w.queue.ShutDown()
+	w.set(nil)
+	queue.ShutDown()
 	all.Wait()
 }
 
-func (w *Writer) try(ctx context.Context, key string) {
+func (w *Writer) set(queue workqueue.TypedRateLimitingInterface[string]) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = queue
+	clear(w.looked)
+	w.look()
+}
+
+func (w *Writer) try(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string], key string) {
 	err := w.write(ctx, key)
 	switch {
 	case err == nil, apierrors.IsNotFound(err), ctx.Err() != nil:
-		w.queue.Forget(key)
+		queue.Forget(key)
 		return
 	case !apierrors.IsConflict(err): // else somebody wrote meanwhile, and what he wrote is about to be seen
 		w.logger.Error("write a status", "object", key, "error", err)
 	}
-	w.queue.AddRateLimited(key)
+	queue.AddRateLimited(key)
 }
 
 // write brings an object's status to what it should be, if it is not.

@@ -1,0 +1,146 @@
+// Package controller is the control plane of a cluster: it translates what the API server holds as it changes, and the
+// replica that leads writes what that comes to back as statuses. Proxies are run and told by others. cmd is to call it.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/ebbgate/ebbgate/internal/policy/order"
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/source/kube"
+	"github.com/ebbgate/ebbgate/internal/status"
+	"github.com/ebbgate/ebbgate/internal/translate"
+)
+
+// leaseName is the Lease that replicas compete for, in the controller's own namespace.
+const leaseName = "ebbgate-controller"
+
+// Config is what a controller is made of. All is required but SecretNamespaces and Lease.
+type Config struct {
+	REST             *rest.Config
+	Namespace        string   // its own, whose policies may hold a GatewayClass
+	Identity         string   // of this replica, unlike any other's
+	SecretNamespaces []string // whose Secrets it reads; empty: all
+	Lease            Lease
+	Logger           *slog.Logger
+}
+
+// Lease says how leadership changes hands; zero fields are 15, 10 and 2 seconds, as Kubernetes' own controllers have them.
+type Lease struct {
+	Duration, Renew, Retry time.Duration
+}
+
+// Controller is one replica.
+type Controller struct {
+	config     Config
+	source     *kube.Source
+	translator *translate.Translator
+	statuses   *status.Writer
+	lock       resourcelock.Interface
+	ready      atomic.Bool
+	leads      atomic.Bool
+	leading    sync.Mutex // held while it leads
+}
+
+// New makes a Controller, which asks nothing yet.
+func New(c Config) (*Controller, error) {
+	client, err := dynamic.NewForConfig(c.REST)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	discoverer, err := discovery.NewDiscoveryClientForConfig(c.REST)
+	if err != nil {
+		return nil, fmt.Errorf("make discovery client: %w", err)
+	}
+	leases, err := coordination.NewForConfig(c.REST)
+	if err != nil {
+		return nil, fmt.Errorf("make client of leases: %w", err)
+	}
+	s := kube.New(kube.Config{Client: client, Discovery: discoverer, SecretNamespaces: c.SecretNamespaces, Logger: c.Logger})
+	return &Controller{
+		config: c, source: s,
+		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace}),
+		statuses:   status.New(client, s.Resource, c.Logger),
+		lock: &resourcelock.LeaseLock{
+			LeaseMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: leaseName}, Client: leases,
+			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity},
+		},
+	}, nil
+}
+
+// Ready reports whether the cluster has been read whole once.
+func (c *Controller) Ready() bool { return c.ready.Load() }
+
+// Leads reports whether this replica is the one that writes.
+func (c *Controller) Leads() bool { return c.leads.Load() }
+
+// Run works until ctx ends. The error says why it could not begin.
+func (c *Controller) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer c.settled() // whatever the elector has begun on its own
+	defer beside.Wait()
+	defer cancel()
+	elector, err := leaderelection.NewLeaderElector(c.election())
+	if err != nil {
+		return fmt.Errorf("prepare election: %w", err)
+	}
+	beside.Go(func() {
+		for ctx.Err() == nil { // who has lost the lead is a candidate again
+			elector.Run(ctx)
+		}
+	})
+	return c.source.Run(ctx, c.changed)
+}
+
+func (c *Controller) changed(s *source.Snapshot) {
+	result := c.translator.Apply(s)
+	c.statuses.Set(s, result.Statuses)
+	c.ready.Store(true)
+}
+
+func (c *Controller) election() leaderelection.LeaderElectionConfig {
+	lease := c.config.Lease
+	if lease == (Lease{}) {
+		lease = Lease{15 * time.Second, 10 * time.Second, 2 * time.Second}
+	}
+	return leaderelection.LeaderElectionConfig{
+		Lock: c.lock, Name: leaseName, LeaseDuration: lease.Duration, RenewDeadline: lease.Renew, RetryPeriod: lease.Retry, ReleaseOnCancel: true,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: c.lead, OnStoppedLeading: c.settled,
+		},
+	}
+}
+
+// lead is what the replica that leads does, until it does no longer.
+func (c *Controller) lead(ctx context.Context) {
+	c.leading.Lock()
+	defer c.leading.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	c.leads.Store(true)
+	defer c.leads.Store(false)
+	c.config.Logger.Info("leading", "identity", c.config.Identity)
+	c.statuses.Run(ctx)
+	c.config.Logger.Info("no longer leading", "identity", c.config.Identity)
+}
+
+// settled waits until nothing that was begun as leader is under way.
+func (c *Controller) settled() {
+	c.leading.Lock()
+	defer c.leading.Unlock()
+}
