@@ -32,7 +32,7 @@ type wall struct {
 
 // walls are the import walls of ARCHITECTURE.md. A file is held to every wall of a folder that it is in.
 var walls = []wall{
-	{folder: "api", own: []string{}, only: []string{"k8s.io/apimachinery", "sigs.k8s.io/gateway-api"}},
+	{folder: "api", own: []string{}, only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/gateway-api"}},
 	{folder: "internal/exchange", own: []string{}, only: []string{}},
 	{folder: "internal/plan", own: []string{}, only: []string{}},
 	{folder: "internal/problem", own: []string{}, only: []string{}},
@@ -112,7 +112,8 @@ func TestWallsFindBreaches(t *testing.T) {
 		{"internal/translate/route", "os/exec", true},
 		{"internal/translate/route", "net/netip", false},
 		{"api/v1alpha1", "k8s.io/apimachinery/pkg/runtime", false},
-		{"api/v1alpha1", "k8s.io/api/core/v1", true},
+		{"api/v1alpha1", "k8s.io/api/core/v1", false},
+		{"api/v1alpha1", "k8s.io/client-go/kubernetes", true},
 		{"internal/exchange", self + "/internal/plan", true},
 	} {
 		breached := slices.ContainsFunc(walls, func(w wall) bool { return w.breach(c.folder, c.imported) != "" })

@@ -5,7 +5,7 @@ import (
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// GatewayParameters say how a Gateway knows its clients, and what it is called. A Gateway names them in spec.infrastructure.parametersRef.
+// GatewayParameters say how a Gateway runs on Kubernetes, how it knows its clients, and what it is called. A Gateway names them in spec.infrastructure.parametersRef.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -38,8 +38,20 @@ type GatewayParametersList struct {
 	Items           []GatewayParameters `json:"items"`
 }
 
-// GatewayParametersSpec says how a Gateway knows its clients, and what it is called.
+// GatewayParametersSpec says how a Gateway runs on Kubernetes, how it knows its clients, and what it is called.
 type GatewayParametersSpec struct {
+	// Deployment says how many proxies the Gateway has on Kubernetes, and where they run. Standalone it has no effect, and
+	// the status says so (Effective=False). Default: two replicas, spread across nodes.
+	//
+	// +optional
+	Deployment *ProxyDeployment `json:"deployment,omitempty"`
+
+	// Service says how the Gateway is reached on Kubernetes. Standalone it has no effect, and the status says so
+	// (Effective=False). Default: an address inside the cluster.
+	//
+	// +optional
+	Service *ProxyService `json:"service,omitempty"`
+
 	// Identity lists the sources that are on; the strongest that answers names the client, and two that disagree leave
 	// it unknown. Default: none, every client is unknown (standalone: a loopback client is local/local). At most 8.
 	//

@@ -26,9 +26,6 @@ type policyResult struct {
 	backends []string          // destinations it names
 }
 
-// noEffect is the reason of Effective=False.
-const noEffect = "NoEffect"
-
 // derivePolicies translates the policies of all kinds.
 func (g *graph) derivePolicies() {
 	g.policyResults = derive.Derive(g.Graph, "policies", g.in.Policies.Collection, func(r *derive.Reader, key string, p attach.Policy) map[string]*policyResult {
@@ -103,7 +100,7 @@ func (g *graph) effect(r *derive.Reader, p attach.Policy, config any, targets []
 			destination = g.planned(r, t.Plan.Name)
 		}
 		if why := p.Kind.Effective(config, destination); why != "" {
-			t.List.Warn(attach.Effective, noEffect, t.Field, why, "")
+			t.List.Warn(attach.Effective, attach.NoEffect, t.Field, why, "")
 		}
 	}
 }
@@ -136,7 +133,7 @@ func (g *graph) idle(r *derive.Reader, p *policyResult, t *attach.Target, gatewa
 	}
 	slices.Sort(names)
 	list := attach.Problems{Object: p.key}
-	list.Warn(attach.Effective, noEffect, t.Field, "has no effect on "+some(names)+": "+why, "")
+	list.Warn(attach.Effective, attach.NoEffect, t.Field, "has no effect on "+some(names)+": "+why, "")
 	return &list.List[0]
 }
 

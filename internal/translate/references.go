@@ -149,7 +149,7 @@ func (refs *references) Warn(field, message, mend string) {
 
 // Ineffective notes a value without effect.
 func (refs *references) Ineffective(field, message, mend string) {
-	refs.problems.Warn(attach.Effective, noEffect, field, message, mend)
+	refs.problems.Warn(attach.Effective, attach.NoEffect, field, message, mend)
 }
 
 // Standalone reports that there is no Kubernetes.

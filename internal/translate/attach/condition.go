@@ -18,6 +18,9 @@ const (
 	Effective    = "Effective"
 )
 
+// NoEffect is the reason of Effective=False.
+const NoEffect = "NoEffect"
+
 // maxConditions is what the schemas of Gateway API allow in one list.
 const maxConditions = 8
 

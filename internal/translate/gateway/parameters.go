@@ -129,16 +129,33 @@ func JudgeParameters(r *derive.Reader, in *attach.Inputs, key string, parameters
 	if len(gateways) == 0 {
 		problems.Warn("", "NoGateway", "", "no Gateway names it, and it has no effect", "write spec.infrastructure.parametersRef in a Gateway of its namespace")
 	}
+	if !in.Kubernetes {
+		warnStandalone(&problems, &parameters.Spec)
+	}
 	var ours []gwapiv1.PolicyAncestorStatus
 	for _, gateway := range gateways {
 		conditions := attach.Conditions{Generation: parameters.Generation}
 		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems.List)
 		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), problems.List)
+		if len(attach.About(attach.Effective, problems.List)) > 0 {
+			conditions.Judge(attach.Effective, "", problems.List)
+		}
 		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
 	}
 	return &attach.Verdict{
 		Status:   &attach.Status{Object: key, Ancestors: attach.Ancestors(parameters.Status.Ancestors, ours)},
 		Problems: problems.List,
+	}
+}
+
+// warnStandalone tells of what only Kubernetes can do: standalone there is one process, and its addresses are the Gateway's.
+func warnStandalone(problems *attach.Problems, spec *v1alpha1.GatewayParametersSpec) {
+	const message = "has no effect standalone, where one process is all there is"
+	if spec.Deployment != nil {
+		problems.Warn(attach.Effective, attach.NoEffect, "spec.deployment", message, "leave it out")
+	}
+	if spec.Service != nil {
+		problems.Warn(attach.Effective, attach.NoEffect, "spec.service", message, "leave it out, and write spec.addresses in the Gateway")
 	}
 }
 
