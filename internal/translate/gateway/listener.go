@@ -44,6 +44,10 @@ func check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway, 
 			Name: string(spec.Name), Port: int(spec.Port), Protocol: plan.Protocol(spec.Protocol), Hostname: strings.ToLower(attach.Or(spec.Hostname, "")),
 		},
 	}
+	if in.Kubernetes && slices.Contains(plan.ProxyPorts(), l.Plan.Port) {
+		l.Problems.Add(attach.Accepted, string(gwapiv1.ListenerReasonPortUnavailable), l.Field+".port",
+			fmt.Sprintf("port %d is the proxy's own", l.Plan.Port), "choose another port")
+	}
 	switch spec.Protocol {
 	case gwapiv1.HTTPProtocolType:
 		if spec.TLS != nil {
