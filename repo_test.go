@@ -53,6 +53,7 @@ var walls = []wall{
 		own:     []string{"api", "internal/derive", "internal/exchange", "internal/plan", "internal/policy", "internal/problem", "internal/source"},
 		foreign: []string{"net/http", "os", "k8s.io/client-go"},
 	},
+	{folder: "internal/provision", own: []string{"api", "internal/plan", "internal/problem"}},
 	{
 		folder: "internal/demo", // the gateway as an operator has it: nothing of what is inside
 		own: []string{
