@@ -239,7 +239,7 @@ func (a *Applier) replace(ctx context.Context, g *gwapiv1.Gateway, k kind, want 
 // nobody's, until the autoscaler sets it.
 func (a *Applier) handOver(ctx context.Context, k kind, live *appsv1.Deployment) error {
 	holds := slices.ContainsFunc(live.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
-		return entry.Manager == FieldManager && entry.FieldsV1 != nil && strings.Contains(string(entry.FieldsV1.Raw), `"f:replicas"`)
+		return entry.Manager == FieldManager && entry.FieldsV1 != nil && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas"`)
 	})
 	if !holds || live.Spec.Replicas == nil {
 		return nil

@@ -33,7 +33,7 @@ func (p *proxy) service() (*corev1.Service, []problem.Problem) {
 	case p.serviceType == corev1.ServiceTypeLoadBalancer:
 		s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 		if len(wanted) > 0 {
-			s.Spec.LoadBalancerIP = wanted[0] //nolint:staticcheck // deprecated for annotations that differ from provider to provider, which spec.infrastructure can add
+			s.Spec.LoadBalancerIP = wanted[0] // in place of it providers have annotations, each its own; spec.infrastructure can add them
 		}
 	case len(wanted) > 0:
 		s.Spec.ClusterIP, s.Spec.ClusterIPs = wanted[0], wanted
