@@ -73,6 +73,7 @@ func (a *Applier) Apply(ctx context.Context, g *gwapiv1.Gateway, objects []Objec
 			continue
 		}
 		var wanted []string
+		whole := true
 		for _, want := range objects {
 			if want.GetObjectKind().GroupVersionKind().Kind != k.name {
 				continue
@@ -83,11 +84,14 @@ func (a *Applier) Apply(ctx context.Context, g *gwapiv1.Gateway, objects []Objec
 				done.Problems = append(done.Problems, *wrong)
 			}
 			errs = append(errs, err)
+			whole = whole && wrong == nil && err == nil
 			if service, ok := live.(*corev1.Service); ok {
 				done.Service = service
 			}
 		}
-		errs = append(errs, a.clear(ctx, g, k, wanted, known))
+		if whole { // else the former one may be all that there is
+			errs = append(errs, a.clear(ctx, g, k, wanted, known))
+		}
 	}
 	return done, errors.Join(errs...)
 }
@@ -275,7 +279,9 @@ func owner(live Object) string {
 func refused(g *gwapiv1.Gateway, what string, err error) *problem.Problem {
 	var wrong problem.Problem
 	switch {
-	case apierrors.IsInvalid(err) && addressed(err):
+	case apierrors.IsInvalid(err) && blames(err, "metadata.uid"):
+		return nil // another object has appeared since
+	case apierrors.IsInvalid(err) && blames(err, "spec.clusterIP", "spec.loadBalancerIP", "spec.ipFamil"):
 		wrong = about(g, string(gwapiv1.GatewayReasonAddressNotUsable), "spec.addresses", fmt.Sprintf("%s is refused: %s", what, err),
 			"ask for an address that the cluster can give, or for none")
 	case apierrors.IsInvalid(err):
@@ -290,18 +296,13 @@ func refused(g *gwapiv1.Gateway, what string, err error) *problem.Problem {
 	return &wrong
 }
 
-// addressed reports whether an address is what a Service is refused for.
-func addressed(err error) bool {
+// blames reports whether an object is refused for a field that begins so.
+func blames(err error, prefixes ...string) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil {
 		return false
 	}
 	return slices.ContainsFunc(status.Status().Details.Causes, func(cause metav1.StatusCause) bool {
-		for _, field := range []string{"spec.clusterIP", "spec.loadBalancerIP", "spec.ipFamil"} {
-			if strings.HasPrefix(cause.Field, field) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(cause.Field, prefix) })
 	})
 }

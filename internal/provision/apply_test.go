@@ -65,8 +65,10 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 			}
 			there, err := w.client.Tracker().Get(action.GetResource(), action.GetNamespace(), action.GetName())
 			switch {
-			case err != nil && meta["uid"] != nil, err == nil && meta["uid"] != nil && meta["uid"] != string(there.(metav1.Object).GetUID()):
-				return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), action.GetName(), errors.New("another UID"))
+			case err != nil && meta["uid"] != nil:
+				return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), action.GetName(), errors.New("no such UID"))
+			case err == nil && meta["uid"] != nil && meta["uid"] != string(there.(metav1.Object).GetUID()):
+				return true, nil, invalid("metadata.uid")
 			case err != nil:
 				given++
 				meta["uid"] = fmt.Sprintf("given-%d", given)
@@ -80,6 +82,13 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 		return false, nil, nil
 	})
 	return w
+}
+
+// invalid is how an API server refuses a field.
+func invalid(field string) error {
+	err := apierrors.NewInvalid(schema.GroupKind{Kind: "Kind"}, "egress-ebbgate", nil)
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeFieldValueInvalid, Field: field}}
+	return err
 }
 
 // apply applies the Gateway with a deployment, and gives what was written: "verb resource name".
@@ -173,7 +182,12 @@ func TestApplyWritesWhatDiffers(t *testing.T) {
 	w.same("one replica", []string{"patch deployments egress-ebbgate", "delete poddisruptionbudgets egress-ebbgate"}, written)
 
 	w.gateway.Spec.GatewayClassName = "other"
-	if _, written = w.apply(nil); len(written) != 9 || !slices.Contains(written, "delete services egress-ebbgate") || !slices.Contains(written, "patch services egress-other") {
+	w.refuse["patch services"] = invalid("spec.ports")
+	if _, written = w.apply(nil); !slices.Contains(written, "delete deployments egress-ebbgate") || slices.Contains(written, "delete services egress-ebbgate") {
+		t.Errorf("of another class, with a Service that is refused: %q", written)
+	}
+	delete(w.refuse, "patch services")
+	if _, written = w.apply(nil); !slices.Equal(written, []string{"patch services egress-other", "delete services egress-ebbgate"}) {
 		t.Errorf("of another class: %q", written)
 	}
 
@@ -311,10 +325,7 @@ func TestAddressesThatAServiceCannotChange(t *testing.T) {
 	before, _ := w.apply(nil)
 
 	w.gateway.Spec.Addresses = []gwapiv1.GatewaySpecAddress{{Value: "192.0.2.1"}}
-	cause := metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: "spec.clusterIPs", Message: "not in the range"}
-	refused := apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "egress-ebbgate", nil)
-	refused.ErrStatus.Details.Causes = []metav1.StatusCause{cause}
-	w.refuse["create services"] = refused
+	w.refuse["create services"] = invalid("spec.clusterIPs")
 	applied, written := w.apply(nil)
 	w.same("not given", []string{"create services"}, written)
 	w.same("not given: the Service stays", before.Service.UID, applied.Service.UID)
@@ -341,7 +352,8 @@ func TestRefusals(t *testing.T) {
 		refusal error
 		reason  string // of the problem; empty: an error
 	}{
-		{apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "Deployment"}, "egress-ebbgate", nil), "Invalid"},
+		{invalid("spec.template.spec.tolerations[0].operator"), "Invalid"},
+		{invalid("metadata.uid"), ""},
 		{apierrors.NewForbidden(deployments, "egress-ebbgate", errors.New("exceeded quota")), "NoResources"},
 		{apierrors.NewConflict(deployments, "egress-ebbgate", errors.New("changed")), ""},
 		{&apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusServiceUnavailable, Reason: metav1.StatusReasonServiceUnavailable}}, ""},
