@@ -210,6 +210,12 @@ func TestApplyWritesWhatDiffers(t *testing.T) {
 func TestKnownCostsNoCall(t *testing.T) {
 	w := newWorld(t)
 	w.apply(nil)
+	foreign := &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Name: "unlabelled", Namespace: "ai", OwnerReferences: []metav1.OwnerReference{
+		{APIVersion: "gateway.networking.k8s.io/v1", Kind: "Gateway", Name: "egress", UID: "gateway-1", Controller: new(true)},
+	}}}
+	if err := w.client.Tracker().Add(foreign); err != nil {
+		t.Fatal(err)
+	}
 	var known []Object
 	for _, k := range w.applier.kinds {
 		list, err := k.list(t.Context(), "ai", metav1.ListOptions{})
@@ -315,6 +321,21 @@ func TestTakesNothingOver(t *testing.T) {
 			t.Errorf("written %q, error %v", w.written(), err)
 		}
 	})
+}
+
+// TestKeepsWhatAppearsMeanwhile has somebody make the Service after the API server has said that there is none.
+func TestKeepsWhatAppearsMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.force("somebody", "services", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"egress-ebbgate","namespace":"ai"},"spec":{"type":"NodePort"}}`)
+	w.refuse["get services"] = apierrors.NewNotFound(schema.GroupResource{Resource: "services"}, "egress-ebbgate")
+	if applied, _, err := w.try(nil); !apierrors.IsConflict(err) || len(applied.Problems) > 0 {
+		t.Errorf("problems %v, error %v", applied.Problems, err)
+	}
+	delete(w.refuse, "get services")
+	applied, _ := w.apply(nil)
+	if len(applied.Problems) != 1 || applied.Problems[0].Reason != "NameTaken" {
+		t.Errorf("once it is seen: problems %v", applied.Problems)
+	}
 }
 
 // TestAddressesThatAServiceCannotChange has an API server that gave a Service an address, and may give another.
