@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"path"
 	"strconv"
 	"time"
 
@@ -129,9 +130,9 @@ func (p *proxy) container() corev1.Container {
 func (p *proxy) volume() corev1.Volume {
 	life := int64(tokenLife.Seconds())
 	return corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
-		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: plan.TokenAudience, ExpirationSeconds: &life, Path: "token"}},
+		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: plan.TokenAudience, ExpirationSeconds: &life, Path: path.Base(plan.TokenFile)}},
 		{ConfigMap: &corev1.ConfigMapProjection{
-			LocalObjectReference: corev1.LocalObjectReference{Name: p.name}, Items: []corev1.KeyToPath{{Key: caKey, Path: caKey}},
+			LocalObjectReference: corev1.LocalObjectReference{Name: p.name}, Items: []corev1.KeyToPath{{Key: caKey, Path: path.Base(plan.CAFile)}},
 		}},
 	}}}}
 }
