@@ -1,8 +1,10 @@
 // Package controller is the control plane of a cluster: it translates what the API server holds as it changes, and the
-// replica that leads writes what that comes to back as statuses. Proxies are run and told by others. cmd is to call it.
+// replica that leads runs each Gateway's proxies and writes statuses. What proxies serve they are told by others. cmd is
+// to call it.
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,12 +15,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/order"
+	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/source/kube"
 	"github.com/ebbgate/ebbgate/internal/status"
@@ -28,13 +33,15 @@ import (
 // leaseName is the Lease that replicas compete for, in the controller's own namespace.
 const leaseName = "ebbgate-controller"
 
-// Config is what a controller is made of. All is required but SecretNamespaces and Lease.
+// Config is what a controller is made of. All is required but SecretNamespaces, Lease and Domain.
 type Config struct {
 	REST             *rest.Config
 	Namespace        string   // its own, whose policies may hold a GatewayClass
 	Identity         string   // of this replica, unlike any other's
 	SecretNamespaces []string // whose Secrets it reads; empty: all
 	Lease            Lease
+	Proxy            provision.Config // what proxies are made of
+	Domain           string           // of the cluster's names; empty: cluster.local
 	Logger           *slog.Logger
 }
 
@@ -49,10 +56,14 @@ type Controller struct {
 	source     *kube.Source
 	translator *translate.Translator
 	statuses   *status.Writer
+	fleets     *fleets
 	lock       resourcelock.Interface
 	ready      atomic.Bool
 	leads      atomic.Bool
 	leading    sync.Mutex // held while it leads
+
+	mu   sync.Mutex // one translation at a time
+	last *source.Snapshot
 }
 
 // New makes a Controller, which asks nothing yet.
@@ -69,8 +80,12 @@ func New(c Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client of leases: %w", err)
 	}
+	clients, err := kubernetes.NewForConfig(c.REST)
+	if err != nil {
+		return nil, fmt.Errorf("make client of what runs: %w", err)
+	}
 	s := kube.New(kube.Config{Client: client, Discovery: discoverer, SecretNamespaces: c.SecretNamespaces, Logger: c.Logger})
-	return &Controller{
+	controller := &Controller{
 		config: c, source: s,
 		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace}),
 		statuses:   status.New(client, s.Resource, c.Logger),
@@ -78,7 +93,9 @@ func New(c Config) (*Controller, error) {
 			LeaseMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: leaseName}, Client: leases,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity},
 		},
-	}, nil
+	}
+	controller.fleets = newFleets(c.Proxy, cmp.Or(c.Domain, "cluster.local"), clients, c.Logger, controller.again)
+	return controller, nil
 }
 
 // Ready reports whether the cluster has been read whole once.
@@ -106,10 +123,27 @@ func (c *Controller) Run(ctx context.Context) error {
 	return c.source.Run(ctx, c.changed)
 }
 
+// changed takes what the cluster holds now.
 func (c *Controller) changed(s *source.Snapshot) {
-	result := c.translator.Apply(s)
-	c.statuses.Set(s, result.Statuses)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = s
+	c.fleets.set(s, c.translate())
 	c.ready.Store(true)
+}
+
+// again translates what is there once more, since what runs has changed.
+func (c *Controller) again() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.translate()
+}
+
+func (c *Controller) translate() []*plan.Gateway {
+	c.translator.Observe(c.fleets.observed())
+	result := c.translator.Apply(c.last)
+	c.statuses.Set(c.last, result.Statuses)
+	return result.Plan.Gateways
 }
 
 func (c *Controller) election() leaderelection.LeaderElectionConfig {
@@ -135,7 +169,10 @@ func (c *Controller) lead(ctx context.Context) {
 	c.leads.Store(true)
 	defer c.leads.Store(false)
 	c.config.Logger.Info("leading", "identity", c.config.Identity)
+	var beside sync.WaitGroup
+	beside.Go(func() { c.fleets.run(ctx) })
 	c.statuses.Run(ctx)
+	beside.Wait()
 	c.config.Logger.Info("no longer leading", "identity", c.config.Identity)
 }
 

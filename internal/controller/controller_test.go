@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/testkit/apiserver"
 )
 
@@ -61,6 +62,7 @@ func (c *cluster) replica(name string) *replica {
 	controller, err := New(Config{
 		REST: c.server.Admin(), Namespace: c.namespace, Identity: name, Logger: slog.New(slog.DiscardHandler),
 		Lease: Lease{2 * time.Second, time.Second, 100 * time.Millisecond},
+		Proxy: provision.Config{Image: "ebbgate.test/proxy:1", Controller: "ebbgate.ebbgate-system.svc:9443", CA: []byte("a certificate")},
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -84,6 +86,10 @@ var resources = map[string]schema.GroupVersionResource{
 	"HTTPRoute":    {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
 	"Backend":      {Group: "ebbgate.dev", Version: "v1alpha1", Resource: "backends"},
 	"EgressPolicy": {Group: "ebbgate.dev", Version: "v1alpha1", Resource: "egresspolicies"},
+
+	"GatewayParameters": {Group: "ebbgate.dev", Version: "v1alpha1", Resource: "gatewayparameters"},
+	"Deployment":        {Group: "apps", Version: "v1", Resource: "deployments"},
+	"Service":           {Version: "v1", Resource: "services"},
 }
 
 func (c *cluster) of(kind string) dynamic.ResourceInterface {

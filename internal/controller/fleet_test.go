@@ -1,0 +1,119 @@
+package controller
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const parameters = `apiVersion: ebbgate.dev/v1alpha1
+kind: GatewayParameters
+metadata: {name: egress}
+spec:
+  deployment: {replicas: 3}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: egress}
+spec:
+  gatewayClassName: ebbgate
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+  infrastructure:
+    labels: {team: platform}
+    parametersRef: {group: ebbgate.dev, kind: GatewayParameters, name: egress}
+`
+
+// there waits until an object is there, and is as it should be.
+func (c *cluster) there(kind, name, what string, holds func(*unstructured.Unstructured) bool) *unstructured.Unstructured {
+	c.t.Helper()
+	for end := time.Now().Add(patience); ; {
+		u, err := c.of(kind).Get(c.t.Context(), name, metav1.GetOptions{})
+		if err == nil && holds(u) {
+			return u
+		}
+		if err != nil && !errors.IsNotFound(err) || time.Now().After(end) {
+			c.t.Fatalf("%s %s: not %s: %v", kind, name, what, err)
+		}
+	}
+}
+
+func (c *cluster) gone(kind, name string) {
+	c.t.Helper()
+	for end := time.Now().Add(patience); ; {
+		_, err := c.of(kind).Get(c.t.Context(), name, metav1.GetOptions{})
+		if errors.IsNotFound(err) {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			c.t.Fatalf("%s %s is there still: %v", kind, name, err)
+		}
+	}
+}
+
+func replicas(n int64) func(*unstructured.Unstructured) bool {
+	return func(u *unstructured.Unstructured) bool {
+		is, _, _ := unstructured.NestedInt64(u.Object, "spec", "replicas")
+		return is == n
+	}
+}
+
+func waits(text string) func(*unstructured.Unstructured) bool {
+	return func(u *unstructured.Unstructured) bool {
+		p := meta.FindStatusCondition(conditions(u), "Programmed")
+		return p != nil && p.Status == metav1.ConditionFalse && strings.Contains(p.Message, text)
+	}
+}
+
+// TestFleet: a Gateway gets proxies and addresses, keeps them whatever somebody does to them, and has none when it is
+// another's.
+func TestFleet(t *testing.T) {
+	const name = "egress-ebbgate"
+	c := newCluster(t)
+	c.apply(manifests)
+	c.replica("one")
+	c.there("Deployment", name, "running", replicas(2))
+	service := c.there("Service", name, "there", func(*unstructured.Unstructured) bool { return true })
+	ip, _, _ := unstructured.NestedString(service.Object, "spec", "clusterIP")
+	gateway := c.until("Gateway", "egress", "without ready proxies", waits("no proxy is ready"))
+	addresses, _, _ := unstructured.NestedSlice(gateway.Object, "status", "addresses")
+	if len(addresses) != 2 || addresses[0].(map[string]any)["value"] != ip || addresses[1].(map[string]any)["value"] != name+"."+c.namespace+".svc.cluster.local" {
+		t.Errorf("addresses %v, of a Service with %s", addresses, ip)
+	}
+	ready := []byte(`{"status":{"replicas":2,"updatedReplicas":2,"readyReplicas":2,"availableReplicas":2}}`)
+	if _, err := c.of("Deployment").Patch(t.Context(), name, types.MergePatchType, ready, metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	c.until("Gateway", "egress", "waiting for the proxies' word", waits("2 proxies are ready"))
+
+	c.apply(parameters)
+	c.there("Deployment", name, "of three", func(u *unstructured.Unstructured) bool { return replicas(3)(u) && u.GetLabels()["team"] == "platform" })
+	if err := c.of("Service").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.there("Service", name, "made again", func(u *unstructured.Unstructured) bool { return u.GetUID() != service.GetUID() })
+	c.apply(strings.Replace(parameters, "gatewayClassName: ebbgate", "gatewayClassName: another", 1))
+	c.gone("Deployment", name)
+	c.gone("Service", name)
+}
+
+// TestNameTaken: what is somebody else's stays so, and the Gateway says what is in its way.
+func TestNameTaken(t *testing.T) {
+	c := newCluster(t)
+	c.apply(`apiVersion: v1
+kind: Service
+metadata: {name: egress-ebbgate, labels: {app: mine}}
+spec: {ports: [{port: 80}]}
+`)
+	c.apply(manifests)
+	c.replica("one")
+	c.until("Gateway", "egress", "hindered", waits("egress-ebbgate is needed"))
+	if u := c.get("Service", "egress-ebbgate"); u.GetLabels()["app"] != "mine" || len(u.GetOwnerReferences()) != 0 {
+		t.Errorf("somebody's Service was taken over: %v", u.Object["metadata"])
+	}
+}
