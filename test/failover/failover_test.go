@@ -115,9 +115,14 @@ func (l *loss) run(t *testing.T) string {
 	lost := time.Since(clients.begun)
 	l.lose(primary)
 	time.Sleep(*away)
-	back, made := time.Since(clients.begun), primary.made.Load()
+	back, made, served := time.Since(clients.begun), primary.made.Load(), primary.served.Load()
 	l.back(t, primary)
-	time.Sleep(*ejection + *slow + *slow/2)
+	for until := time.Now().Add(10**ejection + time.Minute); primary.served.Load() == served; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("the primary got no request after its return")
+		}
+	}
+	time.Sleep(*slow + *slow/2)
 	over := time.Since(clients.begun)
 	all := clients.stop()
 

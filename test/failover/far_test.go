@@ -16,6 +16,7 @@ type far struct {
 	address string
 	refuses atomic.Bool
 	made    atomic.Int64 // connections
+	served  atomic.Int64 // requests
 
 	mu     sync.Mutex
 	open   map[net.Conn]bool
@@ -71,5 +72,7 @@ func (f *far) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("X-From", f.name)
 	if f.refuses.Load() {
 		w.WriteHeader(http.StatusTooManyRequests)
+		return
 	}
+	f.served.Add(1)
 }
