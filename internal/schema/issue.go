@@ -78,7 +78,7 @@ func fromSchema(err *field.Error, root *structural.Structural) Issue {
 		if node != nil && (node.Type == "array" || node.Type == "object") {
 			issue.Mend = "write " + shape(node)
 		}
-		if m != nil && !isDuration(node) {
+		if m != nil && !isDuration(node) && !chosen(node) { // in quotes it would be none of the choices
 			issue.Mend = cmp.Or(quote(m[1], m[2]), issue.Mend)
 		}
 	case field.ErrorTypeTooLong, field.ErrorTypeTooMany:

@@ -73,6 +73,11 @@ func want(node *structural.Structural) string {
 	return "write " + shape(node)
 }
 
+// chosen reports whether a value is one of some.
+func chosen(node *structural.Structural) bool {
+	return node != nil && node.ValueValidation != nil && len(node.ValueValidation.Enum) > 0
+}
+
 // unbuilt are choices of the standard that this version refuses: no mend proposes them.
 var unbuilt = []string{string(gwapiv1.HTTPRouteFilterExtensionRef), string(gwapiv1.HTTPRouteFilterExternalAuth)}
 

@@ -27,7 +27,8 @@ func tiers(refs policy.References, object *v1alpha1.EgressPolicy) [][]string {
 			if len(found) == 0 {
 				found = []string{name}
 				if len(rules) > 0 {
-					refs.Ineffective(field, "no rule of the targets routes to it", "name it in the backendRefs of a rule, or leave it out here")
+					kind, object, _ := strings.Cut(name, "/")
+					refs.Ineffective(field, "no rule of the targets routes to "+kind+" "+object, "name it in the backendRefs of a rule, or leave it out here")
 				}
 			}
 			for _, name := range found {
