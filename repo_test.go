@@ -55,6 +55,11 @@ var walls = []wall{
 	},
 	{folder: "internal/provision", own: []string{"api", "internal/plan", "internal/problem"}},
 	{
+		folder:  "internal/distribute",
+		own:     []string{"internal/plan", "internal/problem"},
+		foreign: []string{"k8s.io", "sigs.k8s.io", "istio.io"},
+	},
+	{
 		folder: "internal/demo", // the gateway as an operator has it: nothing of what is inside
 		own: []string{
 			"internal/problem", "internal/schema", "internal/source/file", "internal/standalone", "internal/testkit/ca", "internal/testkit/provider",
@@ -126,27 +131,29 @@ func TestWallsFindBreaches(t *testing.T) {
 
 // dependencies are the modules that our own files import, each with why it is here. A new one is a line to argue for.
 var dependencies = map[string]string{
-	"github.com/dunglas/httpsfv":          "proxy/hop: structured fields (RFC 9651), as Ebbgate-Hop is one",
-	"github.com/fsnotify/fsnotify":        "source/file hears of changed files without asking every second",
-	"github.com/google/go-cmp":            "tests: differences of structures that a person can read",
-	"github.com/miekg/dns":                "proxy/resolve: messages, and what resolv.conf says; testkit's name server",
-	"github.com/prometheus/client_golang": "observe: metrics in the format that every monitoring reads",
-	"github.com/rogpeppe/go-internal":     "tests: golden cases as txtar files, commands as testscript files",
-	"github.com/spf13/cobra":              "the command: subcommands, flags, help and completion",
-	"go.uber.org/goleak":                  "tests: no goroutine outlives what started it",
-	"go.yaml.in/yaml/v3":                  "source/file: YAML nodes with their lines, for problems that say where",
-	"golang.org/x/net":                    "dial: extended CONNECT, which net/http's client refuses; testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave",
-	"golang.org/x/sys":                    "proxy/watch polls many sockets with one system call",
-	"google.golang.org/grpc":              "testkit/grpcecho: a gRPC server and client that others wrote, to stand at both ends of us",
-	"google.golang.org/protobuf":          "testkit/grpcecho: details of a status",
-	"k8s.io/api":                          "the core kinds that we read: Service, Secret, EndpointSlice",
-	"k8s.io/apiextensions-apiserver":      "schema checks and defaults as an API server would, with the CRDs' own schemas and rules",
-	"k8s.io/apimachinery":                 "what every Kubernetes object is made of",
-	"k8s.io/apiserver":                    "schema: the CEL library and cost limits that an API server gives rules",
-	"k8s.io/client-go":                    "reads and writes what a cluster's API server holds",
-	"sigs.k8s.io/gateway-api":             "the standard kinds, and their CRDs",
-	"sigs.k8s.io/json":                    "schema: decoding of the core kinds that refuses unknown fields",
-	"sigs.k8s.io/yaml":                    "YAML as Kubernetes reads it, by way of JSON",
+	"github.com/dunglas/httpsfv":                   "proxy/hop: structured fields (RFC 9651), as Ebbgate-Hop is one",
+	"github.com/envoyproxy/go-control-plane/envoy": "distribute: the messages of delta xDS",
+	"github.com/fsnotify/fsnotify":                 "source/file hears of changed files without asking every second",
+	"github.com/google/go-cmp":                     "tests: differences of structures that a person can read",
+	"github.com/miekg/dns":                         "proxy/resolve: messages, and what resolv.conf says; testkit's name server",
+	"github.com/prometheus/client_golang":          "observe: metrics in the format that every monitoring reads",
+	"github.com/rogpeppe/go-internal":              "tests: golden cases as txtar files, commands as testscript files",
+	"github.com/spf13/cobra":                       "the command: subcommands, flags, help and completion",
+	"go.uber.org/goleak":                           "tests: no goroutine outlives what started it",
+	"go.yaml.in/yaml/v3":                           "source/file: YAML nodes with their lines, for problems that say where",
+	"golang.org/x/net":                             "dial: extended CONNECT, which net/http's client refuses; testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave",
+	"golang.org/x/sys":                             "proxy/watch polls many sockets with one system call",
+	"google.golang.org/genproto/googleapis/rpc":    "distribute: the status in which a proxy rejects",
+	"google.golang.org/grpc":                       "distribute: the plan's way to the proxies; testkit/grpcecho: a gRPC server and client that others wrote, to stand at both ends of us",
+	"google.golang.org/protobuf":                   "distribute: payloads in messages; testkit/grpcecho: details of a status",
+	"k8s.io/api":                                   "the core kinds that we read: Service, Secret, EndpointSlice",
+	"k8s.io/apiextensions-apiserver":               "schema checks and defaults as an API server would, with the CRDs' own schemas and rules",
+	"k8s.io/apimachinery":                          "what every Kubernetes object is made of",
+	"k8s.io/apiserver":                             "schema: the CEL library and cost limits that an API server gives rules",
+	"k8s.io/client-go":                             "reads and writes what a cluster's API server holds",
+	"sigs.k8s.io/gateway-api":                      "the standard kinds, and their CRDs",
+	"sigs.k8s.io/json":                             "schema: decoding of the core kinds that refuses unknown fields",
+	"sigs.k8s.io/yaml":                             "YAML as Kubernetes reads it, by way of JSON",
 }
 
 func TestDependencies(t *testing.T) {

@@ -284,9 +284,9 @@ type Endpoint struct {
 type TLS struct {
 	Hostname           string   `json:"hostname,omitempty"` // SNI and, without SANs, the verified name; empty: the authority of a wildcard
 	SystemRoots        bool     `json:"systemRoots,omitempty"`
-	Roots              []string `json:"roots,omitempty"` // names of Secrets or ConfigMaps with ca.crt
-	SANs               []SAN    `json:"sans,omitempty"`  // any one must be in the certificate
-	ClientCertificate  string   `json:"clientCertificate,omitempty"`
+	Roots              []string `json:"roots,omitempty" plan:"secret"` // names of Secrets or ConfigMaps with ca.crt
+	SANs               []SAN    `json:"sans,omitempty"`                // any one must be in the certificate
+	ClientCertificate  string   `json:"clientCertificate,omitempty" plan:"secret"`
 	GatewayCertificate bool     `json:"gatewayCertificate,omitempty"` // without one of its own, present the Gateway's, where it has one
 	Mutual             bool     `json:"mutual,omitempty"`             // never connect without a certificate to present
 	MinVersion         string   `json:"minVersion,omitempty"`         // "1.2" or "1.3"
@@ -319,7 +319,9 @@ type Target struct {
 	Conflicted bool       `json:"conflicted,omitempty"` // an older policy holds the target: settings are void, restrictions hold
 }
 
-// Policy is one policy object. Its config's Go type is its kind's own; no secret's value is in it.
+// Policy is one policy object. Its config's Go type is its kind's own; no secret's value is in it. The config's fields
+// that hold a Secret's or a backend's plan name, and they alone, have the tag `plan:"secret"` or `plan:"backend"`: what is
+// named there goes where the policy goes.
 type Policy struct {
 	Name    string    `json:"name"` // Kind/namespace/name
 	Kind    string    `json:"kind"`

@@ -24,7 +24,7 @@ type Config struct {
 
 // Reference is one key of a Secret of the plan. Secret is empty where there is none that may be read.
 type Reference struct {
-	Secret string `json:"secret"` // plan name; empty where the Secret may not be used or is not there
+	Secret string `json:"secret" plan:"secret"` // plan name; empty where the Secret may not be used or is not there
 	Key    string `json:"key"`
 	Lost   string `json:"lost,omitempty"` // then: the Secret as namespace/name
 }

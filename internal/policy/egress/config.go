@@ -16,8 +16,8 @@ import (
 // where it is not written.
 type Config struct {
 	Mode        string       `json:"mode,omitempty" policy:"restriction"`
-	Parent      string       `json:"parentRef,omitempty" policy:"restriction"` // plan name
-	Form        policy.Form  `json:"form,omitempty" policy:"restriction"`      // set in mode Parent
+	Parent      string       `json:"parentRef,omitempty" policy:"restriction" plan:"backend"` // plan name
+	Form        policy.Form  `json:"form,omitempty" policy:"restriction"`                     // set in mode Parent
 	Region      string       `json:"region,omitempty" policy:"restriction"`
 	Clients     clients.List `json:"clients,omitzero" policy:"restriction"` // nil: not written; empty: nobody
 	Methods     []string     `json:"requests.methods,omitzero" policy:"restriction"`

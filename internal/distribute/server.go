@@ -1,0 +1,224 @@
+package distribute
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/ebbgate/ebbgate/internal/plan"
+)
+
+const (
+	defaultStreams   = 256              // of one Gateway
+	authenticateTime = 10 * time.Second // for one judgement of a token
+	connectTime      = 10 * time.Second // for a connection's handshakes
+	connectionAge    = 30 * time.Minute // after which a proxy has to show its token again
+	connectionGrace  = 10 * time.Second
+	idleTime         = 5 * time.Minute  // of a connection without a stream
+	keepaliveTime    = 30 * time.Second // of silence, before the other side is asked whether it is there
+	keepaliveTimeout = 10 * time.Second // for its answer
+	keepaliveMin     = 10 * time.Second // between a proxy's own such questions
+	maxHeaders       = 32 << 10
+	maxConnStreams   = 4 // of one connection
+)
+
+// ServerConfig is what a Server is made of.
+type ServerConfig struct {
+	TLS *tls.Config // the Server's certificate; without it there is no Server
+
+	// Authenticate says which Gateway, as namespace/name, the bearer of a token is a proxy of.
+	Authenticate func(ctx context.Context, token string) (gateway string, err error)
+
+	// Changed is told of a Gateway for which Acknowledged may say something else now. Between the end of a proxy's
+	// connection and its next one, which every half hour brings, the proxy is not counted. It must not block. May be nil.
+	Changed func(gateway string)
+
+	Logger  *slog.Logger
+	Streams int // at once, of one Gateway; 0: 256
+}
+
+// Server sends the proxies of every Gateway what the newest plan has for it.
+type Server struct {
+	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
+	config ServerConfig
+	grpc   *grpc.Server
+
+	publishing sync.Mutex // one Publish at a time
+	encoder    encoder
+
+	mu        sync.Mutex
+	number    uint64        // of the newest generation
+	published chan struct{} // closed by the next Publish
+	begun     bool          // there was a Publish
+	newest    map[string]*generation
+	streams   map[string][]*stream // by Gateway
+}
+
+// NewServer makes a Server that has nothing to send until its first Publish.
+func NewServer(c ServerConfig) (*Server, error) {
+	if c.TLS == nil || c.Authenticate == nil {
+		return nil, errors.New("distribute: TLS and Authenticate are needed")
+	}
+	if c.Streams == 0 {
+		c.Streams = defaultStreams
+	}
+	if c.Changed == nil {
+		c.Changed = func(string) {}
+	}
+	s := &Server{config: c, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}}
+	s.grpc = grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(c.TLS)), grpc.ConnectionTimeout(connectTime), grpc.WaitForHandlers(true),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxHeaderListSize(maxHeaders),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: idleTime, MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace,
+			Time: keepaliveTime, Timeout: keepaliveTimeout,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMin}),
+	)
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
+	return s, nil
+}
+
+// Serve takes connections from a listener, which it closes, until Close.
+func (s *Server) Serve(listener net.Listener) error { return s.grpc.Serve(listener) }
+
+// Close ends every stream and returns when all have ended.
+func (s *Server) Close() { s.grpc.Stop() }
+
+// Publish makes a plan the newest. A Gateway of whose part nothing has changed gets no new generation. After an error the
+// former plan stays the newest.
+func (s *Server) Publish(p *plan.Plan) error {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	ix := index(p)
+	former := s.encoder.items
+	s.encoder.begin()
+	defer s.encoder.end()
+	parts := make(map[string][]*item, len(p.Gateways))
+	for _, g := range p.Gateways {
+		items, err := s.encoder.encodeAll(ix.part(g.Name))
+		if err != nil {
+			s.encoder.next = former
+			return fmt.Errorf("publish plan: gateway %s: %w", g.Name, err)
+		}
+		parts[g.Name] = items
+	}
+	for _, gateway := range s.put(parts) {
+		s.config.Changed(gateway)
+	}
+	return nil
+}
+
+// put makes the generations of the parts that have changed, and tells whose they are.
+func (s *Server) put(parts map[string][]*item) (changed []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	newest := make(map[string]*generation, len(parts))
+	for gateway, items := range parts {
+		newest[gateway] = s.newest[gateway]
+		if g := newest[gateway]; g == nil || !g.same(items) {
+			s.number++
+			newest[gateway] = &generation{number: s.number, items: items, digest: digest(items)}
+			changed = append(changed, gateway)
+		}
+	}
+	for gateway := range s.newest {
+		if newest[gateway] == nil {
+			changed = append(changed, gateway)
+		}
+	}
+	s.newest, s.begun = newest, true
+	close(s.published)
+	s.published = make(chan struct{})
+	return changed
+}
+
+// none is for a Gateway that the plan has not.
+var none = &generation{digest: digest(nil)}
+
+// current is the newest generation of a Gateway, nil before the first Publish, and what is closed when there may be
+// another.
+func (s *Server) current(gateway string) (*generation, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.newest[gateway]
+	if g == nil && s.begun {
+		g = none
+	}
+	return g, s.published
+}
+
+// Rejection is a resource that a proxy could not take, or without a name a plan that it could not put in force whole.
+type Rejection struct {
+	Resource string `json:"resource,omitempty"` // kind and plan name: "policy/EgressPolicy/ai/chat"
+	Message  string `json:"message"`
+}
+
+// Acknowledgement is how far a Gateway's proxies are.
+type Acknowledgement struct {
+	Connected    int
+	Acknowledged int         // of these have the newest generation in force whole
+	Rejections   []Rejection // of the newest generation, each once
+}
+
+// Acknowledged tells how far a Gateway's proxies are.
+func (s *Server) Acknowledged(gateway string) Acknowledgement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.streams[gateway]
+	a := Acknowledgement{Connected: len(list)}
+	newest := s.newest[gateway]
+	for _, st := range list {
+		switch {
+		case newest == nil || st.answered != newest:
+		case !st.rejected:
+			a.Acknowledged++
+		default:
+			for _, r := range st.rejections {
+				if !slices.Contains(a.Rejections, r) {
+					a.Rejections = append(a.Rejections, r)
+				}
+			}
+		}
+	}
+	return a
+}
+
+// join counts a stream in, unless its Gateway has too many.
+func (s *Server) join(st *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.streams[st.gateway]) >= s.config.Streams {
+		return false
+	}
+	s.streams[st.gateway] = append(s.streams[st.gateway], st)
+	return true
+}
+
+func (s *Server) leave(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(s.streams[st.gateway]), func(o *stream) bool { return o == st })
+	if s.streams[st.gateway] = list; len(list) == 0 {
+		delete(s.streams, st.gateway)
+	}
+}
+
+// answer notes what a proxy says of a generation.
+func (s *Server) answer(st *stream, g *generation, rejected bool, rejections []Rejection) {
+	s.mu.Lock()
+	st.answered, st.rejected, st.rejections = g, rejected, rejections
+	s.mu.Unlock()
+	s.config.Changed(st.gateway)
+}
