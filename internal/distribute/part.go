@@ -140,9 +140,10 @@ func (in *gathering) backend(name string) {
 		in.secret(b.TLS.Roots...)
 		in.secret(b.TLS.ClientCertificate)
 	}
-	whole, _, _ := strings.Cut(name, ":")
-	in.on(plan.TargetBackend, whole)
-	in.on(plan.TargetPort, name)
+	whole, _, port := strings.Cut(name, ":")
+	if in.on(plan.TargetBackend, whole); port {
+		in.on(plan.TargetPort, name)
+	}
 }
 
 // on takes the policies of a target.
