@@ -157,7 +157,8 @@ func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 
 // finish takes a generation that has come whole, and makes the answer to it.
 func (c *Client) finish(ctx context.Context, end *manifest, generation string) (*discoveryv3.DeltaDiscoveryRequest, error) {
-	unchanged := len(c.holding.draft) == 0 && c.taken && c.refused == nil
+	came := len(c.holding.draft)
+	unchanged := came == 0 && c.taken && c.refused == nil
 	p, rejections, err := c.holding.finish(end)
 	if err != nil {
 		return nil, err
@@ -169,8 +170,11 @@ func (c *Client) finish(ctx context.Context, end *manifest, generation string) (
 	switch {
 	case p == nil:
 		c.config.Logger.Error("generation rejected: the last plan keeps serving", "generation", cut(generation))
-	case !unchanged:
+	case unchanged:
+		c.config.Logger.Info("the plan in force is the newest", "generation", cut(generation))
+	default:
 		c.taken = true
+		c.config.Logger.Info("plan taken", "generation", cut(generation), "changed", came, "rules", len(p.Rules))
 		if c.refused = c.config.Update(ctx, p); len(p.Gateways) > 0 {
 			c.ready.Store(true)
 		}

@@ -104,7 +104,9 @@ func slow(p *plan.Plan, gateway string) []string {
 			}
 			for _, b := range p.Backends {
 				used := slices.ContainsFunc(r.Backends, func(ref plan.RuleBackend) bool { return ref.Fault == nil && ref.Backend == b.Name })
-				mirrored := slices.ContainsFunc(filters, func(f plan.Filter) bool { return f.Mirror != nil && f.Mirror.Fault == nil && f.Mirror.Backend == b.Name })
+				mirrored := slices.ContainsFunc(filters, func(f plan.Filter) bool {
+					return f.Mirror != nil && f.Mirror.Fault == nil && f.Mirror.Backend == b.Name
+				})
 				if used || mirrored {
 					need["backend/"+b.Name], near[b.Name] = true, true
 				}
@@ -222,14 +224,14 @@ func random(r *rand.Rand) *plan.Plan {
 		}
 		p.Backends = append(p.Backends, b)
 	}
-	any := func() string { return p.Backends[r.IntN(10)].Name }
+	some := func() string { return p.Backends[r.IntN(10)].Name }
 	for i := range 6 {
 		rule := &plan.Rule{
 			Name: fmt.Sprintf("HTTPRoute/r/r%d#%d", i/2, i%2), Route: fmt.Sprintf("HTTPRoute/r/r%d", i/2), Index: i % 2,
-			Backends: []plan.RuleBackend{{Backend: any(), Fault: fault()}},
+			Backends: []plan.RuleBackend{{Backend: some(), Fault: fault()}},
 		}
 		if r.IntN(3) == 0 {
-			rule.Filters = []plan.Filter{{Mirror: &plan.Mirror{Backend: any(), Fault: fault()}}}
+			rule.Filters = []plan.Filter{{Mirror: &plan.Mirror{Backend: some(), Fault: fault()}}}
 		}
 		for range 1 + r.IntN(2) {
 			rule.Parents = append(rule.Parents, plan.Parent{Gateway: pick(gateway, 3), Listener: pick("l%d", 2)})
@@ -238,7 +240,7 @@ func random(r *rand.Rand) *plan.Plan {
 	}
 	for i := range 12 {
 		o := &plan.Policy{Kind: "EgressPolicy", Fault: fault()}
-		config := &egress.Config{Mode: "Parent", Parent: any()}
+		config := &egress.Config{Mode: "Parent", Parent: some()}
 		if o.Config = config; r.IntN(2) == 0 {
 			o.Kind = "CredentialInjector"
 			o.Config = &credential.Config{Type: "APIKey", APIKey: &credential.APIKey{Header: "authorization", Reference: credential.Reference{Secret: pick(secret, 12), Key: "key"}}}
@@ -249,7 +251,7 @@ func random(r *rand.Rand) *plan.Plan {
 				{Kind: plan.TargetClass, Name: pick("c%d", 2)},
 				{Kind: plan.TargetGateway, Name: pick(gateway, 3)},
 				{Kind: plan.TargetListener, Name: pick(gateway, 3) + pick("#l%d", 2)},
-				{Kind: plan.TargetBackend, Name: any(), Conflicted: r.IntN(2) == 0},
+				{Kind: plan.TargetBackend, Name: some(), Conflicted: r.IntN(2) == 0},
 				{Kind: plan.TargetBackend, Name: "Service/b/s"},
 				{Kind: plan.TargetPort, Name: pick("Service/b/s:%d", 10)},
 				{Kind: plan.TargetRoute, Name: pick("HTTPRoute/r/r%d", 3)},

@@ -91,7 +91,12 @@ func NewServer(c ServerConfig) (*Server, error) {
 }
 
 // Serve takes connections from a listener, which it closes, until Close.
-func (s *Server) Serve(listener net.Listener) error { return s.grpc.Serve(listener) }
+func (s *Server) Serve(listener net.Listener) error {
+	if err := s.grpc.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
 
 // Close ends every stream and returns when all have ended.
 func (s *Server) Close() { s.grpc.Stop() }
