@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
@@ -294,49 +293,54 @@ func TestAGenerationThatBreaksOffIsNotTaken(t *testing.T) {
 	client.none()
 }
 
-// FuzzMessages gives a proxy any two messages: it must not fall over, and what it takes is a plan that holds together.
-func FuzzMessages(f *testing.F) {
-	wire := func(m proto.Message) []byte {
-		out, err := proto.Marshal(m)
-		if err != nil {
-			f.Fatal(err)
-		}
-		return out
+// FuzzResource gives a proxy that has a generation any resource, or removal, as its next: it must not fall over, and what
+// it cannot read leaves nothing open.
+func FuzzResource(f *testing.F) {
+	base := messagesOf(f, configured(2), "a/gw")
+	for _, m := range base[:len(base)-1] {
+		r := m.GetResources()[0]
+		f.Add(r.GetName(), r.GetResource().GetTypeUrl(), r.GetResource().GetValue(), "")
 	}
-	one := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: typeURL}
-	for _, m := range messagesOf(f, configured(1), "a/gw") {
-		one.Resources = append(one.Resources, m.GetResources()...)
-		f.Add(wire(m), wire(one))
-	}
-	f.Add(wire(one), wire(&discoveryv3.DeltaDiscoveryResponse{TypeUrl: typeURL, RemovedResources: []string{ruleName}}))
-	f.Fuzz(func(t *testing.T, first, second []byte) {
+	f.Add(policyName, forms[policies].typeURL, []byte(`{"name": "K/a/p", "kind": "K", "targets": [{"kind": "Gateway", "name": "a/gw"}], "config": {}}`), ruleName)
+	f.Add("galaxy/a/b", typeURL+"Galaxy", []byte(`{}`), "")
+	f.Fuzz(func(t *testing.T, name, kind string, payload []byte, removed string) {
 		h := newHolding(configs)
-		for _, text := range [][]byte{first, second} {
-			m := &discoveryv3.DeltaDiscoveryResponse{}
-			if proto.Unmarshal(text, m) != nil {
-				return
+		for _, m := range base[:len(base)-1] {
+			if _, err := h.add(m); err != nil {
+				t.Fatal(err)
 			}
-			end, err := h.add(m)
-			if err != nil {
-				return
-			}
-			if end == nil {
-				// The digest keeps out what is made up: what is read of it is held against no digest here.
-				end = comprised(h)
-			}
-			p, rejections, err := h.finish(end)
-			if err != nil {
-				return
-			}
-			if p == nil && len(rejections) == 0 {
-				t.Fatal("not taken, and nothing rejected")
-			}
-			if p != nil && len(namesOf(p)) > len(h.held) {
-				t.Fatalf("the plan has %d resources, %d are held", len(namesOf(p)), len(h.held))
-			}
-			if detail := writeRejections(rejections); len(rejections) > 0 && len(readRejections(detail)) == 0 {
-				t.Fatal("rejections get lost")
-			}
+		}
+		if p, rejections, err := h.finish(comprised(h)); err != nil || p == nil || len(rejections) > 0 {
+			t.Fatal(p, rejections, err)
+		}
+		m := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: typeURL, Resources: []*discoveryv3.Resource{
+			{Name: name, Version: "fuzz", Resource: &anypb.Any{TypeUrl: kind, Value: payload}},
+		}}
+		if removed != "" {
+			m.RemovedResources = []string{removed}
+		}
+		end, err := h.add(m)
+		if err != nil || end != nil {
+			return
+		}
+		p, rejections, err := h.finish(comprised(h))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p == nil && len(rejections) == 0 {
+			t.Fatal("not taken, and nothing rejected")
+		}
+		if len(rejections) > 0 && len(readRejections(writeRejections(rejections))) == 0 {
+			t.Fatal("rejections get lost")
+		}
+		if p == nil {
+			return
+		}
+		if k, planName, ok := kindOf(name); ok && name != removed && (k == rules || k == policies || k == gateways) && !slices.Contains(namesOf(p), name) {
+			t.Fatalf("nothing stands for %s", planName)
+		}
+		if got, most := len(namesOf(p)), len(h.held); got > most {
+			t.Fatalf("the plan has %d resources, %d are held", got, most)
 		}
 	})
 }

@@ -86,11 +86,12 @@ func (c *Client) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if progressed {
-			wait = c.config.Backoff
+		level := slog.LevelWarn
+		if progressed { // as every half hour
+			wait, level = c.config.Backoff, slog.LevelInfo
 		}
-		delay := wait/2 + mathrand.N(wait/2+1) //nolint:gosec // spreads proxies over time, no secret
-		c.config.Logger.Warn("no connection to the controller: the last plan keeps serving", "address", c.config.Address, "error", err, "again_in", delay)
+		delay := wait/2 + mathrand.N(wait/2+1)
+		c.config.Logger.Log(ctx, level, "no connection to the controller: the last plan keeps serving", "address", c.config.Address, "error", err, "again_in", delay)
 		timer := time.NewTimer(delay)
 		select {
 		case <-ctx.Done():
@@ -210,7 +211,7 @@ func (c *Client) credentials() (*tls.Config, string, error) {
 }
 
 func read(name string) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // an operator's choice
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}

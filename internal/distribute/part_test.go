@@ -306,8 +306,7 @@ func sameChains(t *testing.T, whole, part *plan.Plan, g *plan.Gateway) {
 			reads = append(reads, name+" absent")
 			return nil
 		})
-		var note func(scope engine.Scope) string
-		note = func(scope engine.Scope) string {
+		note := func(scope engine.Scope) string {
 			reads = nil
 			c := chains.Chain(scope)
 			list = append(list, reading{fmt.Sprintf("%+v: %+v %+v", scope, settled(c.Settings), c.Fault()), reads})
