@@ -14,7 +14,7 @@ import (
 
 // Bounds of a process under test.
 const (
-	patience  = 30 * time.Second // for anything awaited: the machine may be busy
+	patience  = 90 * time.Second // for anything awaited: the machine may be busy
 	maxOutput = 256 << 20        // bytes kept of one stream
 )
 
