@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
@@ -146,6 +147,7 @@ func TestRejectedWithoutAGoodOne(t *testing.T) {
 	f("on the port", policyName, policyOn(plan.TargetPort, "Service/a/s:80"), true, false, true)
 	f("on another route", policyName, policyOn(plan.TargetRoute, "HTTPRoute/a/r2"), true, false, false)
 	f("on what we do not know", policyName, policyOn("Galaxy", "milky"), true, true, false)
+	f("a known kind on what we do not know", "policy/EgressPolicy/a/p", `{"name": "EgressPolicy/a/p", "kind": "EgressPolicy", "targets": [{"kind": "Galaxy", "name": "milky"}], "config": {}}`, true, true, false)
 	f("a resource of an unknown kind", "galaxy/a/b", `{}`, false, false, false)
 }
 
@@ -153,7 +155,7 @@ func TestRejectedWithAGoodOne(t *testing.T) {
 	for name, resource := range map[string]any{gatewayName: gw, ruleName: rule, backendName: backend, secretName: secretOf("Secret/a/s", secretText)} {
 		h := newHolding(configs)
 		before, _ := feed(t, h, "1", whole(name, resource))
-		after, rejections := feed(t, h, "2", map[string]any{name: `{"broken": "` + secretText + `"}`})
+		after, rejections := feed(t, h, "2", map[string]any{name: `{"` + secretText + `": 1}`})
 		if after == nil || len(rejections) != 1 || rejections[0].Resource != name {
 			t.Errorf("%s: %v, %+v", name, after, rejections)
 			continue
@@ -182,7 +184,16 @@ func TestWhatCameWithAGenerationThatWasNotTakenWaits(t *testing.T) {
 	if p, _ := feed(t, h, "1", whole(policyName, `{"name": 1}`)); p != nil {
 		t.Fatal("taken")
 	}
-	p, rejections := feed(t, h, "2", map[string]any{policyName: nil})
+	p, rejections := feed(t, h, "2", map[string]any{policyName: `{"name": 1}`, ruleName: `{"new": 1}`, backendName: nil})
+	if p != nil || len(rejections) != 2 {
+		t.Errorf("%v, %+v", p, rejections)
+	}
+	// The rule's good content is the one that waited; the backend that was removed in between has none.
+	p, rejections = feed(t, h, "3", map[string]any{policyName: nil, backendName: `[]`})
+	if p == nil || len(rejections) != 2 || len(p.Rules) != 1 || p.Rules[0].Fault != nil || len(p.Backends) != 0 {
+		t.Errorf("%v, %+v", p, rejections)
+	}
+	p, rejections = feed(t, h, "4", map[string]any{ruleName: rule, backendName: backend})
 	if p == nil || len(rejections) > 0 || len(p.Rules) != 1 || len(p.Gateways) != 1 || len(p.Policies) != 0 {
 		t.Errorf("%v, %+v", p, rejections)
 	}
@@ -205,6 +216,22 @@ func TestNoWholeGeneration(t *testing.T) {
 				if p, _, err := h.finish(read); err == nil || p != nil || len(h.held) > 0 {
 					t.Errorf("a generation without its message %d was taken", lost)
 				}
+			}
+		}
+	}
+	h := newHolding(configs) // all are here, one in another version
+	for i, m := range messages {
+		if i == 0 {
+			m = proto.CloneOf(m)
+			m.GetResources()[0].Version = "other"
+		}
+		read, err := h.add(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read != nil {
+			if p, _, err := h.finish(read); err == nil || p != nil {
+				t.Error("a generation with a resource of another version was taken")
 			}
 		}
 	}
@@ -239,7 +266,8 @@ func (s *halting) DeltaAggregatedResources(d discovery) error {
 	list := s.messages
 	if !s.broken {
 		s.broken = true
-		list = list[:len(list)-1]
+		ghost := &discoveryv3.Resource{Name: "backend/Backend/a/ghost", Version: "1", Resource: &anypb.Any{TypeUrl: forms[backends].typeURL, Value: []byte(`{"name": "Backend/a/ghost"}`)}}
+		list = []*discoveryv3.DeltaDiscoveryResponse{list[0], {TypeUrl: typeURL, Resources: []*discoveryv3.Resource{ghost}}}
 	}
 	for _, m := range list {
 		if err := d.Send(m); err != nil {

@@ -416,8 +416,9 @@ func TestGenerations(t *testing.T) {
 	again.Rules = slices.Clone(third.Rules)
 	r.publish(again)
 	r.publish(reweighed(again, 0, 3))
-	if p.next(); len(look.names()) != 1 {
-		t.Error("an equal plan was sent")
+	p.next()
+	if _, resources, removed, _ := look.generation(); len(resources) != 1 || len(removed) > 0 {
+		t.Errorf("an equal plan was sent: %v, removed %v", resources, removed)
 	}
 	r.until("a/gw", all(2))
 	r.until("b/gw", all(1))
@@ -427,6 +428,34 @@ func TestGenerations(t *testing.T) {
 	// A Gateway that is gone.
 	r.publish(changed(again, func(p *plan.Plan) { p.Gateways = p.Gateways[1:] }))
 	same(t, &plan.Plan{}, p.next())
+	never := r.proxy("token-of-c/gw", nil)
+	same(t, &plan.Plan{}, never.next())
+	r.logged("plan taken", 6)
+	if never.client.Ready() {
+		t.Error("a proxy whose Gateway never was is ready")
+	}
+}
+
+func TestOnlyTheEndOfAGenerationIsAcknowledged(t *testing.T) {
+	r := newRig(t)
+	r.publish(configured(1))
+	look := r.raw("a/gw", nil)
+	m, err := look.stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.publish(reweighed(configured(1), 0, 2))
+	for _, nonce := range []string{"", "0", "2", "x"} {
+		look.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResponseNonce: nonce})
+	}
+	look.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResponseNonce: m.GetNonce(), ErrorDetail: writeRejections([]Rejection{{Message: "no"}})})
+	if _, resources, _, _ := look.generation(); len(resources) != 1 {
+		t.Errorf("%v", resources)
+	}
+	r.until("a/gw", all(1))
+	if strings.Count(r.log.String(), "proxy rejects") != 1 {
+		t.Errorf("the answer to the first generation was taken from another message:\n%s", r.log)
+	}
 }
 
 func TestALargeGenerationComesInMessagesAndIsTakenWhole(t *testing.T) {
@@ -633,15 +662,16 @@ func TestSecretsRotate(t *testing.T) {
 func TestWhatCannotBeReadIsRejectedByName(t *testing.T) {
 	r := newRig(t)
 	p := r.proxy("token-of-a/gw", nil)
-	policy := func(route int, config any) *plan.Policy {
-		return &plan.Policy{
-			Name: "EgressPolicy/a/later", Kind: "EgressPolicy", Config: config,
-			Targets: []plan.Target{{Kind: plan.TargetRoute, Name: fmt.Sprintf("HTTPRoute/a/r%04d", route)}},
+	policy := func(config any, routes ...int) *plan.Policy {
+		p := &plan.Policy{Name: "EgressPolicy/a/later", Kind: "EgressPolicy", Config: config}
+		for _, route := range routes {
+			p.Targets = append(p.Targets, plan.Target{Kind: plan.TargetRoute, Name: fmt.Sprintf("HTTPRoute/a/r%04d", route)})
 		}
+		return p
 	}
 	unreadable := map[string]any{"region": "eu", "fieldOfANewerController": true}
 	base := configured(3)
-	bad := changed(base, func(p *plan.Plan) { p.Policies = append(p.Policies, policy(1, unreadable)) })
+	bad := changed(base, func(p *plan.Plan) { p.Policies = append(p.Policies, policy(unreadable, 1)) })
 	r.publish(bad)
 	got := p.next()
 	if got.Rules[0] != nil && (got.Rules[0].Fault != nil || got.Rules[2].Fault != nil || got.Rules[1].Fault == nil) {
@@ -660,7 +690,7 @@ func TestWhatCannotBeReadIsRejectedByName(t *testing.T) {
 	}
 
 	// Once it can be read, all is open.
-	good := changed(base, func(p *plan.Plan) { p.Policies = append(p.Policies, policy(1, &egress.Config{Region: "eu"})) })
+	good := changed(base, func(p *plan.Plan) { p.Policies = append(p.Policies, policy(&egress.Config{Region: "eu"}, 1)) })
 	r.publish(good)
 	got = p.next()
 	same(t, Part(good, "a/gw"), got)
@@ -668,7 +698,7 @@ func TestWhatCannotBeReadIsRejectedByName(t *testing.T) {
 	read := got.Policies[1]
 
 	// The last good one is used where it was, and where only the new one is nothing passes.
-	r.publish(changed(base, func(p *plan.Plan) { p.Policies = append(p.Policies, policy(2, unreadable)) }))
+	r.publish(changed(base, func(p *plan.Plan) { p.Policies = append(p.Policies, policy(unreadable, 1, 2)) }))
 	got = p.next()
 	if got.Policies[1] != read || got.Rules[1].Fault != nil || got.Rules[2].Fault == nil {
 		t.Errorf("rejected with a good one before: %v, rule 1 %v, rule 2 %v", got.Policies[1].Config, got.Rules[1].Fault, got.Rules[2].Fault)

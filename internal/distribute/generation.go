@@ -57,7 +57,7 @@ type generation struct {
 	digest string
 }
 
-// encoder makes items, and keeps those whose content stays.
+// encoder makes items, and keeps those whose resource stays.
 type encoder struct {
 	items map[string]*item
 	next  map[string]*item
@@ -87,9 +87,6 @@ func (e *encoder) item(k kind, name string, resource any) (*item, error) {
 	i := &item{name: name, kind: k, resource: resource, payload: payload}
 	if k != secrets {
 		i.version = version(payload)
-	}
-	if last != nil && last.payload.Equal(payload) {
-		i.version, i.payload = last.version, last.payload
 	}
 	e.next[name] = i
 	return i, nil

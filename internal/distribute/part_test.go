@@ -230,8 +230,10 @@ func random(r *rand.Rand) *plan.Plan {
 			Name: fmt.Sprintf("HTTPRoute/r/r%d#%d", i/2, i%2), Route: fmt.Sprintf("HTTPRoute/r/r%d", i/2), Index: i % 2,
 			Backends: []plan.RuleBackend{{Backend: some(), Fault: fault()}},
 		}
-		if r.IntN(3) == 0 {
-			rule.Filters = []plan.Filter{{Mirror: &plan.Mirror{Backend: some(), Fault: fault()}}}
+		for _, filters := range []*[]plan.Filter{&rule.Filters, &rule.Backends[0].Filters} {
+			if r.IntN(3) == 0 {
+				*filters = []plan.Filter{{Mirror: &plan.Mirror{Backend: some(), Fault: fault()}}}
+			}
 		}
 		for range 1 + r.IntN(2) {
 			rule.Parents = append(rule.Parents, plan.Parent{Gateway: pick(gateway, 3), Listener: pick("l%d", 2)})
