@@ -107,14 +107,12 @@ func (s *Server) Publish(p *plan.Plan) error {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	ix := index(p)
-	former := s.encoder.items
 	s.encoder.begin()
 	defer s.encoder.end()
 	parts := make(map[string][]*item, len(p.Gateways))
 	for _, g := range p.Gateways {
 		items, err := s.encoder.encodeAll(ix.part(g.Name))
 		if err != nil {
-			s.encoder.next = former
 			return fmt.Errorf("publish plan: gateway %s: %w", g.Name, err)
 		}
 		parts[g.Name] = items
