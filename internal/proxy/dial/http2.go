@@ -73,9 +73,6 @@ type Stream struct {
 	cancel context.CancelFunc
 	ctx    context.Context //nolint:containedctx // ends with the exchange
 	sent   atomic.Bool
-	begun  time.Time         // the request was sent
-	heard  int64             // reads of the connection before
-	headed atomic.Bool       // the answer's head has come
 	alone  *http2.ClientConn //nolint:staticcheck // of a connection for one exchange that switches protocols; else nil
 }
 
@@ -107,9 +104,12 @@ func (s *Stream) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.alone != nil {
 		return s.alone.RoundTrip(r)
 	}
-	s.begun, s.heard = time.Now(), s.shared.conn.wire.heard.Load()
+	wire := s.shared.conn.wire
+	begun, heard := time.Now(), wire.heard.Load()
 	res, err := s.shared.client.RoundTrip(r)
-	s.headed.Store(err == nil)
+	if err != nil && wire.heard.Load() == heard && time.Since(begun) >= silentFor {
+		s.shared.retire() // the way may be dead, which a ping finds out late and only at a loss: the next request goes over another connection
+	}
 	return res, err
 }
 
@@ -124,16 +124,8 @@ func (s *Stream) Close() error {
 		return s.alone.Close()
 	case !sent:
 		s.shared.client.Release()
-	case s.unheard():
-		s.shared.retire()
 	}
 	return nil
-}
-
-// unheard reports whether a request was given up for which nothing at all came over the connection, for a while: the way
-// may be dead, which a ping finds out late and only at a loss. The next request goes over another connection.
-func (s *Stream) unheard() bool {
-	return !s.headed.Load() && s.shared.conn.wire.heard.Load() == s.heard && time.Since(s.begun) >= silentFor
 }
 
 // newTransport makes HTTP/2 connections of what is dialled by us: the connection comes in the context.
