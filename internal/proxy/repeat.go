@@ -169,8 +169,8 @@ func (j *journey) places(c *candidate) (first, second place) {
 			second = same
 		}
 		return first, second
-	case s.Duplicates && !safe && s.On&o.class != 0: // that one provider does it twice is accepted nowhere but in a route's retry
-		if own {
+	case s.Duplicates && !safe && s.On&o.class != 0:
+		if o.coded || own && (o.class == policy.Reset || o.class == policy.TimedOut) { // else no provider does it twice
 			second = same
 		}
 		return other, second

@@ -158,7 +158,8 @@ func TestDuplicatesAreOfAnother(t *testing.T) {
 	}
 	f("POST", nil, 1, 1)
 	f("PUT", nil, 1, 2)
-	f("POST", &plan.Retry{Attempts: 2, Backoff: time.Millisecond}, 1, 2)
+	f("POST", &plan.Retry{Codes: []int{500}, Attempts: 2, Backoff: time.Millisecond}, 1, 2)
+	f("POST", &plan.Retry{Codes: []int{502}, Attempts: 2, Backoff: time.Millisecond}, 1, 1)
 }
 
 // An attempt's time is its own, and a budget that stops a repetition says so.
