@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -127,17 +128,16 @@ func (c *cluster) get(kind, name string) *unstructured.Unstructured {
 	return u
 }
 
-// until asks again and again until the object is as it should be; the asking is what takes the time.
+// until asks again and again until the object is there, and as it should be; the asking is what takes the time.
 func (c *cluster) until(kind, name, what string, holds func(*unstructured.Unstructured) bool) *unstructured.Unstructured {
 	c.t.Helper()
 	for end := time.Now().Add(patience); ; {
-		u := c.get(kind, name)
-		if holds(u) {
+		u, err := c.of(kind).Get(c.t.Context(), name, metav1.GetOptions{})
+		if err == nil && holds(u) {
 			return u
 		}
-		if time.Now().After(end) {
-			text, _ := json.Marshal(u.Object["status"])
-			c.t.Fatalf("%s %s: not %s: %s", kind, name, what, text)
+		if err != nil && !errors.IsNotFound(err) || time.Now().After(end) {
+			c.t.Fatalf("%s %s: not %s: %v %v", kind, name, what, err, u)
 		}
 	}
 }

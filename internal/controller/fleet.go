@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,6 +31,7 @@ const (
 	mendsSelf  = 30 * time.Second // before what a user has to mend is tried again: it may have mended itself
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Minute
+	longest    = 2000 // bytes of what a status says, of which the API server's own words may be most
 )
 
 // fleets run the proxies of Gateways, and tell what runs.
@@ -42,15 +42,14 @@ type fleets struct {
 	logger  *slog.Logger
 	changed func() // a fact has
 
-	mu      sync.Mutex
-	wanted  map[string]gateway           // by plan.ObjectName
-	applied map[string]provision.Applied // likewise
-	facts   map[string]*translate.Fleet  // likewise
-	queue   workqueue.TypedRateLimitingInterface[string]
-	known   map[string]cache.SharedIndexInformer // by kind
+	mu     sync.Mutex
+	wanted map[string]gateway          // by plan.ObjectName
+	facts  map[string]*translate.Fleet // likewise
+	queue  workqueue.TypedRateLimitingInterface[string]
+	known  map[string]cache.SharedIndexInformer // by kind
 }
 
-// gateway is one that is to run, or, without ours, one that is another's by now.
+// gateway is one that is to run, or, where it is not ours, one that is another's by now.
 type gateway struct {
 	object     *gwapiv1.Gateway
 	parameters *v1alpha1.GatewayParameters
@@ -60,7 +59,7 @@ type gateway struct {
 func newFleets(c provision.Config, domain string, client kubernetes.Interface, logger *slog.Logger, changed func()) *fleets {
 	return &fleets{
 		config: c, domain: domain, client: client, logger: logger, changed: changed,
-		wanted: map[string]gateway{}, applied: map[string]provision.Applied{}, facts: map[string]*translate.Fleet{},
+		wanted: map[string]gateway{}, facts: map[string]*translate.Fleet{},
 	}
 }
 
@@ -81,19 +80,18 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway) {
 		}
 		wanted[key] = g
 	}
-	for key, former := range f.wanted {
+	for key := range f.wanted {
 		if _, still := wanted[key]; still {
 			continue
 		}
-		if object, there := s.Objects[key].(*gwapiv1.Gateway); there && (former.ours || former.object == object) {
+		if object, there := s.Objects[key].(*gwapiv1.Gateway); there { // by now another's: nothing of ours is to run of it
 			wanted[key] = gateway{object: object}
 		} else {
-			delete(f.applied, key)
 			delete(f.facts, key)
 		}
 	}
 	for key, g := range wanted {
-		if f.queue != nil && !reflect.DeepEqual(f.wanted[key], g) {
+		if f.queue != nil && f.wanted[key] != g {
 			f.queue.Add(key)
 		}
 	}
@@ -228,7 +226,6 @@ func (f *fleets) learn(key string, g gateway, applied provision.Applied) {
 		fact.Message = why
 	}
 	f.mu.Lock()
-	f.applied[key] = applied
 	changed := !reflect.DeepEqual(f.facts[key], fact)
 	f.facts[key] = fact
 	f.mu.Unlock()
@@ -258,11 +255,15 @@ func words(problems []problem.Problem) string {
 	for _, p := range problems {
 		text := strings.TrimPrefix(p.Field+": "+p.Message, ": ")
 		if p.Mend != "" {
-			text = cmp.Or(text, "") + " (" + p.Mend + ")"
+			text += " (" + p.Mend + ")"
 		}
 		if !slices.Contains(texts, text) {
 			texts = append(texts, text)
 		}
 	}
-	return strings.Join(texts, "; ")
+	text := strings.Join(texts, "; ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return text
 }

@@ -29,20 +29,6 @@ spec:
     parametersRef: {group: ebbgate.dev, kind: GatewayParameters, name: egress}
 `
 
-// there waits until an object is there, and is as it should be.
-func (c *cluster) there(kind, name, what string, holds func(*unstructured.Unstructured) bool) *unstructured.Unstructured {
-	c.t.Helper()
-	for end := time.Now().Add(patience); ; {
-		u, err := c.of(kind).Get(c.t.Context(), name, metav1.GetOptions{})
-		if err == nil && holds(u) {
-			return u
-		}
-		if err != nil && !errors.IsNotFound(err) || time.Now().After(end) {
-			c.t.Fatalf("%s %s: not %s: %v", kind, name, what, err)
-		}
-	}
-}
-
 func (c *cluster) gone(kind, name string) {
 	c.t.Helper()
 	for end := time.Now().Add(patience); ; {
@@ -77,8 +63,8 @@ func TestFleet(t *testing.T) {
 	c := newCluster(t)
 	c.apply(manifests)
 	c.replica("one")
-	c.there("Deployment", name, "running", replicas(2))
-	service := c.there("Service", name, "there", func(*unstructured.Unstructured) bool { return true })
+	c.until("Deployment", name, "running", replicas(2))
+	service := c.until("Service", name, "there", func(*unstructured.Unstructured) bool { return true })
 	ip, _, _ := unstructured.NestedString(service.Object, "spec", "clusterIP")
 	gateway := c.until("Gateway", "egress", "without ready proxies", waits("no proxy is ready"))
 	addresses, _, _ := unstructured.NestedSlice(gateway.Object, "status", "addresses")
@@ -92,11 +78,11 @@ func TestFleet(t *testing.T) {
 	c.until("Gateway", "egress", "waiting for the proxies' word", waits("2 proxies are ready"))
 
 	c.apply(parameters)
-	c.there("Deployment", name, "of three", func(u *unstructured.Unstructured) bool { return replicas(3)(u) && u.GetLabels()["team"] == "platform" })
+	c.until("Deployment", name, "of three", func(u *unstructured.Unstructured) bool { return replicas(3)(u) && u.GetLabels()["team"] == "platform" })
 	if err := c.of("Service").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c.there("Service", name, "made again", func(u *unstructured.Unstructured) bool { return u.GetUID() != service.GetUID() })
+	c.until("Service", name, "made again", func(u *unstructured.Unstructured) bool { return u.GetUID() != service.GetUID() })
 	c.apply(strings.Replace(parameters, "gatewayClassName: ebbgate", "gatewayClassName: another", 1))
 	c.gone("Deployment", name)
 	c.gone("Service", name)
