@@ -12,6 +12,7 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -31,6 +32,7 @@ const (
 	keepaliveMin     = 10 * time.Second // between a proxy's own such questions
 	maxHeaders       = 32 << 10
 	maxConnStreams   = 4 // of one connection
+	maxConnections   = 4096
 )
 
 // ServerConfig is what a Server is made of.
@@ -92,7 +94,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 
 // Serve takes connections from a listener, which it closes, until Close.
 func (s *Server) Serve(listener net.Listener) error {
-	if err := s.grpc.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(netutil.LimitListener(listener, maxConnections)); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
