@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ebbgate/ebbgate/internal/command"
 	"github.com/ebbgate/ebbgate/internal/demo"
 )
 
@@ -22,13 +21,13 @@ emulated providers behind real TLS. A workload without a key is answered; a poli
 badly, while requests run; a provider dies, comes back, and fails where nobody can know whether it did the work.
 
 Each step says what it saw. The exit code is 0 where every claim holds, and 1 otherwise or where the demo is ended early.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case config.Port < 0 || config.Port > 65535:
-				return &usageError{fmt.Errorf("--port: %d is none of 0 to 65535", config.Port)}
+				return command.Usage("--port: %d is none of 0 to 65535", config.Port)
 			case config.Pause < 0:
-				return &usageError{errors.New("--pause: a time is not negative")}
+				return command.Usage("--pause: a time is not negative")
 			}
 			signal.Ignore(syscall.SIGPIPE) // a reader that is gone must not keep the folder from being removed
 			config.Out = c.OutOrStdout()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/ebbgate/ebbgate/internal/command"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/order"
 	"github.com/ebbgate/ebbgate/internal/problem"
@@ -36,7 +37,7 @@ func (f *inputFlags) take(_ *cobra.Command, args []string) error {
 
 func (f *inputFlags) source(logger *slog.Logger) (*file.Source, error) {
 	if len(f.paths) == 0 {
-		return nil, &usageError{fmt.Errorf("which files? Give a folder with -f")}
+		return nil, command.Usage("which files? Give a folder with -f")
 	}
 	return file.New(file.Config{Paths: f.paths, SecretsDir: f.secrets, Schema: schema.New(), Logger: logger})
 }
@@ -59,7 +60,7 @@ References between objects are judged once every file can be read and keeps to i
 			}
 			printProblems(c.OutOrStdout(), problems)
 			if wrong(problems) {
-				return errSaid
+				return command.ErrSaid
 			}
 			if len(problems) == 0 {
 				fmt.Fprintln(c.OutOrStdout(), "no problems")
@@ -84,7 +85,7 @@ func translateCommand() *cobra.Command {
 			}
 			printProblems(c.ErrOrStderr(), problems)
 			if result == nil {
-				return errSaid
+				return command.ErrSaid
 			}
 			out, err := yaml.Marshal(struct {
 				Plan     *plan.Plan          `json:"plan"`

@@ -3,27 +3,20 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ebbgate/ebbgate/internal/command"
 )
 
 // version is set by the linker; a plain build says what the module knows.
 var version string
 
-func main() { os.Exit(execute()) }
+func main() { os.Exit(command.Execute(rootCommand())) }
 
-// execute runs the command line and gives the exit code: 0, 1 for what went wrong, 2 for a wrong command line.
-func execute() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ebbgate",
 		Short: "The one guarded way out: an egress gateway, above all towards AI providers",
@@ -34,61 +27,19 @@ See it work:                 ebbgate demo
 Try it without a key:        ebbgate run --quickstart
 With your provider's key:    OPENAI_API_KEY=… ebbgate run
 With configuration of yours: ebbgate run -f DIR`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Version:       versionText(),
-		Args:          noArguments,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Version: command.Version(version),
+		Args:    command.NoArguments,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetVersionTemplate("ebbgate {{.Version}}\n")
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(runCommand(), demoCommand(), validateCommand(), translateCommand(), versionCommand())
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
-	})
-	err := root.ExecuteContext(ctx)
-	var usage *usageError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "ebbgate:", err)
-		return 2
-	case !errors.Is(err, errSaid):
-		fmt.Fprintln(os.Stderr, "ebbgate:", err)
-	}
-	return 1
+	return root
 }
-
-// noArguments refuses arguments where there is nothing that they could be.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return &usageError{fmt.Errorf("%q is no command (see %s --help)", args[0], c.CommandPath())}
-}
-
-// usageError is a command line that cannot be meant.
-type usageError struct{ error }
-
-// errSaid is a failure whose words have been printed.
-var errSaid = errors.New("said")
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  noArguments,
-		Run:   func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "ebbgate", versionText()) },
+		Args:  command.NoArguments,
+		Run:   func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "ebbgate", command.Version(version)) },
 	}
-}
-
-func versionText() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ebbgate/ebbgate/internal/builtin"
+	"github.com/ebbgate/ebbgate/internal/command"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/schema"
 	"github.com/ebbgate/ebbgate/internal/source"
@@ -24,16 +22,11 @@ import (
 // runFlags are the command line of run.
 type runFlags struct {
 	inputFlags
+	command.ProcessFlags
+	command.TrafficFlags
 	quickstart bool
 	address    string
 	port       int
-	admin      string
-	health     string
-	pprof      bool
-	accessLog  string
-	auditLog   string
-	logLevel   string
-	drain      time.Duration
 }
 
 func runCommand() *cobra.Command {
@@ -52,17 +45,12 @@ instead, so that the first call needs no key.`,
 		Args: f.take,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
-	f.add(c)
+	f.inputFlags.add(c)
 	c.Flags().BoolVar(&f.quickstart, "quickstart", false, "serve emulated providers: no key and no network needed")
 	c.Flags().StringVar(&f.address, "address", "127.0.0.1", "without -f: IP address to listen on")
 	c.Flags().IntVar(&f.port, "port", 8080, "without -f: port to listen on")
-	c.Flags().StringVar(&f.admin, "admin", "127.0.0.1:9901", "address of the admin pages (/config_dump, /problems, /metrics); empty: none")
-	c.Flags().StringVar(&f.health, "health", "127.0.0.1:9902", "address of /healthz, /readyz and /metrics; empty: none")
-	c.Flags().BoolVar(&f.pprof, "pprof", false, "serve /debug/pprof on the admin address")
-	c.Flags().StringVar(&f.accessLog, "access-log", "stdout", "access log: stdout, stderr, off or a file to append to")
-	c.Flags().StringVar(&f.auditLog, "audit-log", "stderr", "audit log: stdout, stderr or a file to append to")
-	c.Flags().StringVar(&f.logLevel, "log-level", "info", "least level of the process's own log on stderr: debug, info, warn or error")
-	c.Flags().DurationVar(&f.drain, "drain", 30*time.Second, "how long exchanges may go on after SIGTERM or Ctrl-C; a second one cuts them")
+	f.ProcessFlags.Add(c, "127.0.0.1:9902")
+	f.TrafficFlags.Add(c)
 	return c
 }
 
@@ -71,20 +59,15 @@ func (f *runFlags) check(c *cobra.Command) error {
 	files := len(f.paths) > 0
 	switch _, err := netip.ParseAddr(f.address); {
 	case files && f.quickstart:
-		return &usageError{errors.New("--quickstart goes without files")}
+		return command.Usage("--quickstart goes without files")
 	case files && (c.Flags().Changed("address") || c.Flags().Changed("port")):
-		return &usageError{errors.New("--address and --port go without files: with -f a Gateway's spec.addresses and listeners say it")}
+		return command.Usage("--address and --port go without files: with -f a Gateway's spec.addresses and listeners say it")
 	case !files && f.secrets != "":
-		return &usageError{errors.New("--secrets goes with -f")}
+		return command.Usage("--secrets goes with -f")
 	case err != nil:
-		return &usageError{fmt.Errorf("--address: %q is no IP address", f.address)}
+		return command.Usage("--address: %q is no IP address", f.address)
 	case f.port < 1 || f.port > 65535:
-		return &usageError{fmt.Errorf("--port: %d is none of 1 to 65535", f.port)}
-	}
-	for name, address := range map[string]string{"admin": f.admin, "health": f.health} {
-		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
-			return &usageError{fmt.Errorf("--%s: %q is no address with a port, such as 127.0.0.1:9901", name, address)}
-		}
+		return command.Usage("--port: %d is none of 1 to 65535", f.port)
 	}
 	return nil
 }
@@ -93,25 +76,17 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 	if err := f.check(c); err != nil {
 		return err
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return &usageError{fmt.Errorf("--log-level: %q is none of debug, info, warn and error", f.logLevel)}
+	logger, err := f.Logger(c.ErrOrStderr())
+	if err != nil {
+		return err
 	}
-	logger := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	switchOverHTTP2(logger)
-	var logs logFiles
-	defer func() { err = errors.Join(err, logs.close()) }()
+	command.SwitchOverHTTP2(logger)
+	defer func() { err = errors.Join(err, f.Close()) }()
 	config := standalone.Config{
-		Logger: logger, Version: versionText(), Admin: f.admin, Health: f.health, Pprof: f.pprof, Drain: f.drain,
+		Logger: logger, Version: command.Version(version), Admin: f.Admin, Health: f.Health, Pprof: f.Pprof, Drain: f.Drain,
 	}
-	if config.Access, err = logs.open("--access-log", f.accessLog); err != nil {
+	if config.Access, config.Audit, err = f.Open(); err != nil {
 		return err
-	}
-	if config.Audit, err = logs.open("--audit-log", f.auditLog); err != nil {
-		return err
-	}
-	if config.Audit == nil {
-		return &usageError{errors.New("--audit-log: the audit log is always on")}
 	}
 	config.Problems = func(list []problem.Problem) { printProblems(c.ErrOrStderr(), list) }
 	if len(f.paths) > 0 {
@@ -131,7 +106,7 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 	if err := standalone.Run(c.Context(), config); !errors.Is(err, standalone.ErrInvalid) {
 		return err
 	}
-	return errSaid
+	return command.ErrSaid
 }
 
 // builtin configures what is served without files.
@@ -170,7 +145,7 @@ func (s still) Watch(ctx context.Context, _ func(*source.Snapshot, []problem.Pro
 // serving says where a folder's listeners are.
 func (f *runFlags) serving(w io.Writer, addresses []string) {
 	fmt.Fprintf(w, "serving on %s", strings.Join(addresses, ", "))
-	for _, page := range []struct{ name, address string }{{"admin", f.admin}, {"health and metrics", f.health}} {
+	for _, page := range []struct{ name, address string }{{"admin", f.Admin}, {"health and metrics", f.Health}} {
 		if page.address != "" {
 			fmt.Fprintf(w, "; %s on http://%s", page.name, page.address)
 		}
@@ -189,35 +164,7 @@ func (f *runFlags) welcome(w io.Writer, services []builtin.Service) {
 	if f.quickstart {
 		fmt.Fprintf(w, "\nThe providers are emulators behind real TLS. With a key of yours: OPENAI_API_KEY=… ebbgate run\n")
 	}
-	if f.admin != "" {
-		fmt.Fprintf(w, "\nWhat it does: http://%s/config_dump and /metrics. Access and audit log below. Ctrl-C ends it.\n\n", f.admin)
+	if f.Admin != "" {
+		fmt.Fprintf(w, "\nWhat it does: http://%s/config_dump and /metrics. Access and audit log below. Ctrl-C ends it.\n\n", f.Admin)
 	}
-}
-
-// logFiles are the files opened for logs.
-type logFiles struct{ files []*os.File }
-
-func (l *logFiles) open(flag, where string) (io.Writer, error) {
-	switch where {
-	case "off":
-		return nil, nil
-	case "stdout":
-		return os.Stdout, nil
-	case "stderr":
-		return os.Stderr, nil
-	}
-	file, err := os.OpenFile(where, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	}
-	l.files = append(l.files, file)
-	return file, nil
-}
-
-func (l *logFiles) close() error {
-	var errs []error
-	for _, file := range l.files {
-		errs = append(errs, file.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"log/slog"
@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// switchOverHTTP2 has net/http take requests to switch protocols over HTTP/2 (RFC 8441), such as WebSockets: it reads that
+// SwitchOverHTTP2 has net/http take requests to switch protocols over HTTP/2 (RFC 8441), such as WebSockets: it reads that
 // from GODEBUG as the process starts, and nowhere else, so the process starts itself anew. What an operator says in
 // GODEBUG stays.
-func switchOverHTTP2(logger *slog.Logger) {
+func SwitchOverHTTP2(logger *slog.Logger) {
 	const setting = "http2xconnect="
 	debug := os.Getenv("GODEBUG")
 	if strings.Contains(debug, setting) {
