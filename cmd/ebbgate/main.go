@@ -31,7 +31,7 @@ With configuration of yours: ebbgate run -f DIR`,
 		Args:    command.NoArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(runCommand(), demoCommand(), validateCommand(), translateCommand(), versionCommand())
+	root.AddCommand(runCommand(), controllerCommand(), demoCommand(), validateCommand(), translateCommand(), versionCommand())
 	return root
 }
 

@@ -1,6 +1,5 @@
 // Package controller is the control plane of a cluster: it translates what the API server holds as it changes, and the
-// replica that leads runs each Gateway's proxies and writes statuses. What proxies serve they are told by others. cmd is
-// to call it.
+// replica that leads runs each Gateway's proxies, tells them what to serve, and writes statuses. cmd calls it.
 package controller
 
 import (
@@ -8,10 +7,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/order"
+	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/source/kube"
@@ -33,15 +35,19 @@ import (
 // leaseName is the Lease that replicas compete for, in the controller's own namespace.
 const leaseName = "ebbgate-controller"
 
-// Config is what a controller is made of. All is required but SecretNamespaces, Lease and Domain.
+// Config is what a controller is made of. All is required but Address, SecretNamespaces, Lease, Trust and Domain.
 type Config struct {
 	REST             *rest.Config
 	Namespace        string   // its own, whose policies may hold a GatewayClass
 	Identity         string   // of this replica, unlike any other's
+	Image            string   // of the proxies
+	Service          string   // that leads proxies to the controller, in its own namespace and without a selector
+	Listen           string   // host:port where the replica that leads serves proxies; that port is the Service's too
+	Address          string   // of this replica as proxies reach it; empty: somebody else writes the Service's EndpointSlice
 	SecretNamespaces []string // whose Secrets it reads; empty: all
 	Lease            Lease
-	Proxy            provision.Config // what proxies are made of
-	Domain           string           // of the cluster's names; empty: cluster.local
+	Trust            Trust
+	Domain           string // of the cluster's names; empty: cluster.local
 	Logger           *slog.Logger
 }
 
@@ -57,13 +63,16 @@ type Controller struct {
 	translator *translate.Translator
 	statuses   *status.Writer
 	fleets     *fleets
+	serving    *serving
+	metrics    *metrics
 	lock       resourcelock.Interface
 	ready      atomic.Bool
 	leads      atomic.Bool
 	leading    sync.Mutex // held while it leads
 
-	mu   sync.Mutex // one translation at a time
-	last *source.Snapshot
+	mu       sync.Mutex // one translation at a time
+	last     *source.Snapshot
+	problems []problem.Problem // of last
 }
 
 // New makes a Controller, which asks nothing yet.
@@ -94,7 +103,21 @@ func New(c Config) (*Controller, error) {
 			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity},
 		},
 	}
-	controller.fleets = newFleets(c.Proxy, cmp.Or(c.Domain, "cluster.local"), clients, c.Logger, controller.again)
+	_, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	host := c.Service + "." + c.Namespace + ".svc"
+	proxies := provision.Config{Image: c.Image, Controller: net.JoinHostPort(host, port)}
+	controller.fleets = newFleets(proxies, cmp.Or(c.Domain, "cluster.local"), clients, c.Logger)
+	controller.serving = &serving{
+		client: clients, listen: c.Listen, namespace: c.Namespace, service: c.Service, address: c.Address, logger: c.Logger,
+		authority: newAuthority(clients, c.Namespace, host, c.Trust),
+		admission: &admission{client: clients, proxy: proxies, ours: controller.fleets.ours},
+		heard:     controller.fleets.heard, said: newSaid(),
+	}
+	controller.fleets.acknowledged, controller.fleets.changed = controller.serving.acknowledged, controller.again
+	controller.metrics = newMetrics(controller)
 	return controller, nil
 }
 
@@ -103,6 +126,23 @@ func (c *Controller) Ready() bool { return c.ready.Load() }
 
 // Leads reports whether this replica is the one that writes.
 func (c *Controller) Leads() bool { return c.leads.Load() }
+
+// Metrics are what it tells of itself.
+func (c *Controller) Metrics() prometheus.Collector { return c.metrics }
+
+// Plan is what proxies are to serve; nil before the cluster has been read.
+func (c *Controller) Plan() *plan.Plan {
+	c.serving.mu.Lock()
+	defer c.serving.mu.Unlock()
+	return c.serving.newest
+}
+
+// Problems are those of what the cluster holds.
+func (c *Controller) Problems() []problem.Problem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.problems
+}
 
 // Run works until ctx ends. The error says why it could not begin.
 func (c *Controller) Run(ctx context.Context) error {
@@ -140,8 +180,11 @@ func (c *Controller) again() {
 }
 
 func (c *Controller) translate() []*plan.Gateway {
-	c.translator.Observe(c.fleets.observed())
+	defer c.metrics.translated(time.Now())
+	c.translator.Observe(c.fleets.observed(c.last))
 	result := c.translator.Apply(c.last)
+	c.problems = result.Problems
+	c.serving.publish(result.Plan)
 	c.statuses.Set(c.last, result.Statuses)
 	return result.Plan.Gateways
 }
@@ -170,7 +213,13 @@ func (c *Controller) lead(ctx context.Context) {
 	defer c.leads.Store(false)
 	c.config.Logger.Info("leading", "identity", c.config.Identity)
 	var beside sync.WaitGroup
-	beside.Go(func() { c.fleets.run(ctx) })
+	beside.Go(func() {
+		if !c.serving.prove(ctx, c.fleets.trust) { // no proxy runs that could not know the controller
+			return
+		}
+		beside.Go(func() { c.fleets.run(ctx) })
+		c.serving.run(ctx, c.fleets.trust)
+	})
 	c.statuses.Run(ctx)
 	beside.Wait()
 	c.config.Logger.Info("no longer leading", "identity", c.config.Identity)

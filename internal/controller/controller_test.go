@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/testkit/apiserver"
 )
 
@@ -31,7 +30,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(&suite)
 }
 
-const patience = 30 * time.Second
+const (
+	patience   = 30 * time.Second
+	proxyImage = "ebbgate.test/proxy:1"
+)
 
 // cluster is a namespace of a real API server, and the controllers at work on it.
 type cluster struct {
@@ -63,7 +65,7 @@ func (c *cluster) replica(name string) *replica {
 	controller, err := New(Config{
 		REST: c.server.Admin(), Namespace: c.namespace, Identity: name, Logger: slog.New(slog.DiscardHandler),
 		Lease: Lease{2 * time.Second, time.Second, 100 * time.Millisecond},
-		Proxy: provision.Config{Image: "ebbgate.test/proxy:1", Controller: "ebbgate.ebbgate-system.svc:9443", CA: []byte("a certificate")},
+		Image: proxyImage, Service: "ebbgate-controller", Listen: "127.0.0.1:0",
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -239,6 +241,13 @@ func TestStatuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until("HTTPRoute", "chat", "without its backend", is("ResolvedRefs", metav1.ConditionFalse))
+	if err := c.of("Gateway").Delete(t.Context(), "egress", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.until("HTTPRoute", "chat", "without our word on a Gateway that is gone", func(u *unstructured.Unstructured) bool {
+		text, _ := json.Marshal(u.Object["status"])
+		return strings.Contains(string(text), "example.com/other") && !strings.Contains(string(text), "ebbgate.dev/egress-gateway")
+	})
 }
 
 // TestOneReplicaLeads: of two one writes, and when it ends the other goes on.

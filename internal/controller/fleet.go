@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -19,6 +22,7 @@ import (
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/distribute"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/provision"
@@ -29,6 +33,7 @@ import (
 const (
 	appliers   = 4
 	mendsSelf  = 30 * time.Second // before what a user has to mend is tried again: it may have mended itself
+	lenience   = 15 * time.Second // with proxies that had all, as between two of their connections
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Minute
 	longest    = 2000 // bytes of what a status says, of which the API server's own words may be most
@@ -36,17 +41,20 @@ const (
 
 // fleets run the proxies of Gateways, and tell what runs.
 type fleets struct {
-	config  provision.Config
-	domain  string // the cluster's, of the names of Services
-	client  kubernetes.Interface
-	logger  *slog.Logger
-	changed func() // a fact has
+	config       provision.Config
+	domain       string // the cluster's, of the names of Services
+	client       kubernetes.Interface
+	logger       *slog.Logger
+	acknowledged func(gateway string) distribute.Acknowledgement
+	changed      func() // a fact has
 
-	mu     sync.Mutex
-	wanted map[string]gateway          // by plan.ObjectName
-	facts  map[string]*translate.Fleet // likewise
-	queue  workqueue.TypedRateLimitingInterface[string]
-	known  map[string]cache.SharedIndexInformer // by kind
+	mu        sync.Mutex
+	wanted    map[string]gateway          // by the key of the Gateway's object
+	facts     map[string]*translate.Fleet // likewise, of what has been brought
+	applied   map[string]provision.Applied
+	standings map[string]standing
+	queue     workqueue.TypedRateLimitingInterface[string]
+	known     map[string]cache.SharedIndexInformer // by kind
 }
 
 // gateway is one that is to run, or, where it is not ours, one that is another's by now.
@@ -56,11 +64,35 @@ type gateway struct {
 	ours       bool
 }
 
-func newFleets(c provision.Config, domain string, client kubernetes.Interface, logger *slog.Logger, changed func()) *fleets {
+// standing is whether proxies have served a generation of a Gateway whole, and since when they do no longer.
+type standing struct {
+	generation int64
+	ceased     time.Time
+}
+
+func newFleets(c provision.Config, domain string, client kubernetes.Interface, logger *slog.Logger) *fleets {
 	return &fleets{
-		config: c, domain: domain, client: client, logger: logger, changed: changed,
-		wanted: map[string]gateway{}, facts: map[string]*translate.Fleet{},
+		config: c, domain: domain, client: client, logger: logger,
+		wanted: map[string]gateway{}, facts: map[string]*translate.Fleet{}, applied: map[string]provision.Applied{}, standings: map[string]standing{},
 	}
+}
+
+// trust says what proxies are to believe the controller by.
+func (f *fleets) trust(bundle []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !bytes.Equal(f.config.CA, bundle) {
+		f.config.CA = bundle
+		f.all()
+	}
+}
+
+// ours reports whether a Gateway is to have proxies.
+func (f *fleets) ours(namespace, name string, uid types.UID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.wanted[plan.ObjectName("Gateway", namespace, name)]
+	return g.ours && g.object.UID == uid
 }
 
 // set says which Gateways there are: those of the plan are to run.
@@ -88,6 +120,8 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway) {
 			wanted[key] = gateway{object: object}
 		} else {
 			delete(f.facts, key)
+			delete(f.applied, key)
+			delete(f.standings, key)
 		}
 	}
 	for key, g := range wanted {
@@ -98,17 +132,33 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway) {
 	f.wanted = wanted
 }
 
-// observed is what runs of each Gateway.
-func (f *fleets) observed() map[string]*translate.Fleet {
+// observed is what runs of each Gateway: what is known, or what its status says until it is, as it is at a start and while
+// another replica leads.
+func (f *fleets) observed(s *source.Snapshot) map[string]*translate.Fleet {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	facts := make(map[string]*translate.Fleet, len(f.facts))
-	for key, fact := range f.facts {
-		if f.wanted[key].ours {
+	facts := map[string]*translate.Fleet{}
+	for key, o := range s.Objects {
+		object, ok := o.(*gwapiv1.Gateway)
+		if !ok {
+			continue
+		}
+		if fact := f.facts[key]; fact != nil && f.wanted[key].ours {
 			facts[key] = fact
+		} else if c := programmed(object); c != nil {
+			facts[key] = &translate.Fleet{Addresses: object.Status.Addresses, Programmed: c.Status == metav1.ConditionTrue, Message: c.Message}
 		}
 	}
 	return facts
+}
+
+// programmed is what the status of a Gateway says of its present generation; nil where that is nothing.
+func programmed(g *gwapiv1.Gateway) *metav1.Condition {
+	c := meta.FindStatusCondition(g.Status.Conditions, string(gwapiv1.GatewayConditionProgrammed))
+	if c == nil || c.ObservedGeneration != g.Generation || c.Reason == "" || c.Reason != string(gwapiv1.GatewayReasonProgrammed) && c.Reason != string(gwapiv1.GatewayReasonPending) {
+		return nil
+	}
+	return c
 }
 
 // run has Gateways run until ctx ends. It may run again, and once at a time.
@@ -160,6 +210,16 @@ func (f *fleets) run(ctx context.Context) {
 	f.begin(nil, nil)
 	queue.ShutDown()
 	all.Wait()
+	f.forget()
+}
+
+// forget leaves nothing known: it may be no longer so when this replica leads again.
+func (f *fleets) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.facts)
+	clear(f.applied)
+	clear(f.standings)
 }
 
 // begin has work queued from here on, and all that is wanted at once.
@@ -167,9 +227,14 @@ func (f *fleets) begin(queue workqueue.TypedRateLimitingInterface[string], known
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queue, f.known = queue, known
+	f.all()
+}
+
+// all queues all that is wanted.
+func (f *fleets) all() {
 	for key := range f.wanted {
-		if queue != nil {
-			queue.Add(key)
+		if f.queue != nil {
+			f.queue.Add(key)
 		}
 	}
 }
@@ -193,7 +258,7 @@ func (f *fleets) list(kind, namespace string) (objects []provision.Object) {
 
 func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue workqueue.TypedRateLimitingInterface[string], key string) {
 	f.mu.Lock()
-	g := f.wanted[key]
+	g, config := f.wanted[key], f.config
 	f.mu.Unlock()
 	if g.object == nil || ctx.Err() != nil {
 		return
@@ -201,10 +266,13 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 	var objects []provision.Object
 	var problems []problem.Problem
 	if g.ours {
-		objects, problems = provision.Objects(g.object, g.parameters, f.config)
+		objects, problems = provision.Objects(g.object, g.parameters, config)
 	}
 	applied, err := applier.Apply(ctx, g.object, objects)
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
 		f.logger.Error("run a Gateway", "gateway", key, "error", err)
 		queue.AddRateLimited(key)
 		problems = append(problems, problem.Problem{Message: "it cannot be run yet: " + err.Error()})
@@ -215,38 +283,102 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 	if len(applied.Problems) > 0 {
 		queue.AddAfter(key, mendsSelf)
 	}
-	f.learn(key, g, applied)
+	f.mu.Lock()
+	f.applied[key] = applied
+	f.mu.Unlock()
+	if f.judge(key) {
+		f.changed()
+	}
 }
 
-// learn tells what runs of a Gateway, where that has changed.
-func (f *fleets) learn(key string, g gateway, applied provision.Applied) {
-	addresses, problems := provision.Addresses(g.object, applied.Service, f.domain)
-	fact := &translate.Fleet{Addresses: addresses, Message: f.readiness(key)}
-	if why := words(append(applied.Problems, problems...)); why != "" {
-		fact.Message = why
+// heard judges Gateways, as namespace/name, anew whose proxies have said something.
+func (f *fleets) heard(gateways map[string]bool) {
+	changed := false
+	for name := range gateways {
+		changed = f.judge("Gateway/"+name) || changed
 	}
-	f.mu.Lock()
-	changed := !reflect.DeepEqual(f.facts[key], fact)
-	f.facts[key] = fact
-	f.mu.Unlock()
 	if changed {
 		f.changed()
 	}
 }
 
-// readiness says how many proxies are ready. That they serve what is configured is for the proxies to say.
-func (f *fleets) readiness(key string) string {
+// judge says what runs of a Gateway that has been brought, and whether that has changed.
+func (f *fleets) judge(key string) (changed bool) {
+	ready := f.ready(key)
+	said := f.acknowledged(strings.TrimPrefix(key, "Gateway/"))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.wanted[key]
+	applied, brought := f.applied[key]
+	if g.object == nil || f.queue == nil || !brought {
+		return false
+	}
+	addresses, problems := provision.Addresses(g.object, applied.Service, f.domain)
+	fact := &translate.Fleet{Addresses: addresses, Message: words(append(slices.Clip(applied.Problems), problems...))}
+	certain := fact.Message != ""
+	switch {
+	case certain:
+	case len(said.Rejections) > 0:
+		fact.Message, certain = rejected(said.Rejections), true
+	case ready == 0:
+		fact.Message = "no proxy is ready"
+	case said.Connected < ready || said.Acknowledged < said.Connected:
+		fact.Message = fmt.Sprintf("of %d ready proxies %d have taken the configuration", ready, min(said.Acknowledged, ready))
+	}
+	fact.Programmed = f.stands(key, g.object, fact.Message == "", certain)
+	if fact.Programmed {
+		fact.Message = ""
+	}
+	changed = !reflect.DeepEqual(f.facts[key], fact)
+	f.facts[key] = fact
+	return changed
+}
+
+// stands reports whether a Gateway counts as programmed: while proxies serve it whole, and for a moment afterwards, in which
+// a proxy connects again or takes what is new; unless it is certain that they do not. What has changed of the Gateway itself
+// counts once it is served.
+func (f *fleets) stands(key string, g *gwapiv1.Gateway, whole, certain bool) bool {
+	is, held := f.standings[key]
+	if c := programmed(g); !held && c != nil && c.Status == metav1.ConditionTrue {
+		is, held = standing{generation: g.Generation}, true // as whoever led before saw it
+	}
+	switch {
+	case whole:
+		f.standings[key] = standing{generation: g.Generation}
+		return true
+	case held && !certain && is.generation == g.Generation:
+		if is.ceased.IsZero() {
+			is.ceased = time.Now()
+		}
+		f.standings[key] = is
+		if left := lenience - time.Since(is.ceased); left > 0 {
+			f.queue.AddAfter(key, left+time.Millisecond)
+			return true
+		}
+	}
+	f.standings[key] = standing{generation: -1}
+	return false
+}
+
+// rejected are the words for what proxies could not take.
+func rejected(list []distribute.Rejection) string {
+	var problems []problem.Problem
+	for _, r := range list {
+		problems = append(problems, problem.Problem{Field: r.Resource, Message: r.Message})
+	}
+	return "proxies could not take all of the configuration: " + words(problems)
+}
+
+// ready is how many proxies of a Gateway Kubernetes counts as ready.
+func (f *fleets) ready(key string) int {
 	namespace := strings.Split(key, "/")[1]
 	for _, o := range f.list("Deployment", namespace) {
 		d, ok := o.(*appsv1.Deployment)
 		if owner := metav1.GetControllerOf(o); ok && owner != nil && plan.ObjectName("Gateway", namespace, owner.Name) == key {
-			if d.Status.ReadyReplicas == 0 {
-				return "no proxy is ready"
-			}
-			return fmt.Sprintf("%d proxies are ready, and none has said that it has taken the configuration", d.Status.ReadyReplicas)
+			return int(d.Status.ReadyReplicas)
 		}
 	}
-	return "no proxy is ready"
+	return 0
 }
 
 // words are the messages of problems, each once.

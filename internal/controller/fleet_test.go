@@ -75,7 +75,7 @@ func TestFleet(t *testing.T) {
 	if _, err := c.of("Deployment").Patch(t.Context(), name, types.MergePatchType, ready, metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
-	c.until("Gateway", "egress", "waiting for the proxies' word", waits("2 proxies are ready"))
+	c.until("Gateway", "egress", "waiting for the proxies' word", waits("of 2 ready proxies 0 have taken"))
 
 	c.apply(parameters)
 	c.until("Deployment", name, "of three", func(u *unstructured.Unstructured) bool { return replicas(3)(u) && u.GetLabels()["team"] == "platform" })

@@ -27,11 +27,14 @@ type dump struct {
 	Problems []problem.Problem `json:"problems"`
 }
 
+// Admin serves Admin with the Observer's metrics.
+func (o *Observer) Admin(c AdminConfig) http.Handler { return Admin(o.scrape, c) }
+
 // Admin serves what the operator asks on loopback: /config_dump, /problems and /backends as JSON, /metrics, and /debug/pprof/ where
 // it is on. Nothing here changes anything. Loopback is open to every web page that a browser on this machine shows, so
 // requests that a page could have made are refused: those with an Origin, those of another site (Fetch Metadata), and
 // those whose Host is not this machine's loopback, which is what DNS rebinding looks like.
-func (o *Observer) Admin(c AdminConfig) http.Handler {
+func Admin(metrics http.Handler, c AdminConfig) http.Handler {
 	if c.Plan == nil {
 		c.Plan = func() *plan.Plan { return nil }
 	}
@@ -49,7 +52,7 @@ func (o *Observer) Admin(c AdminConfig) http.Handler {
 	if c.Backends != nil {
 		mux.HandleFunc("/backends", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Backends()) })
 	}
-	mux.Handle("/metrics", o.scrape)
+	mux.Handle("/metrics", metrics)
 	if c.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

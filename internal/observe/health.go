@@ -10,10 +10,13 @@ import (
 // maxScrapes is how many scrapes may run at once.
 const maxScrapes = 4
 
+// Health serves Health with the Observer's metrics.
+func (o *Observer) Health(ready func() error) http.Handler { return Health(o.scrape, ready) }
+
 // Health serves what the kubelet and Prometheus ask on the pod's address: /healthz answers 200 while the process lives,
 // /readyz 200 or 503 with the reason that ready gives (no complete plan yet, draining), /metrics the metrics. ready is
 // called by many at once; its error is shown to whoever asks. Without it the answer is 503.
-func (o *Observer) Health(ready func() error) http.Handler {
+func Health(metrics http.Handler, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -27,11 +30,12 @@ func (o *Observer) Health(ready func() error) http.Handler {
 		}
 		writeText(w, http.StatusOK, "ready\n")
 	})
-	mux.Handle("/metrics", o.scrape)
+	mux.Handle("/metrics", metrics)
 	return readOnly(mux)
 }
 
-func scrapeHandler(r *prometheus.Registry) http.Handler {
+// Scrape serves a registry's metrics.
+func Scrape(r *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
 }
 

@@ -123,7 +123,7 @@ func New(c Config) (*Observer, error) {
 			return nil, fmt.Errorf("make observer: register dropped lines of the %s log: %w", s.name, err)
 		}
 	}
-	o.scrape = scrapeHandler(o.registry)
+	o.scrape = Scrape(o.registry)
 	for _, s := range o.streams() {
 		s.start()
 	}

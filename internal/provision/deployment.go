@@ -99,6 +99,9 @@ func (p *proxy) pod() corev1.PodSpec {
 	}
 }
 
+// Command is what a proxy's container runs.
+func Command() []string { return []string{proxyName} }
+
 func (p *proxy) container() corev1.Container {
 	ask := func(path string) corev1.ProbeHandler {
 		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt(plan.HealthPort), Scheme: corev1.URISchemeHTTP}}
@@ -106,7 +109,7 @@ func (p *proxy) container() corev1.Container {
 	c := corev1.Container{
 		Name:    "proxy",
 		Image:   p.config.Image,
-		Command: []string{proxyName},
+		Command: Command(),
 		Args:    []string{"--gateway", p.gateway.Namespace + "/" + p.gateway.Name, "--controller", p.config.Controller},
 		Ports:   []corev1.ContainerPort{{Name: "health", ContainerPort: plan.HealthPort, Protocol: corev1.ProtocolTCP}},
 		SecurityContext: &corev1.SecurityContext{

@@ -187,7 +187,7 @@ func merged(is map[string]any, wanted *translate.Status) (map[string]any, error)
 		has, others := parted(is[field], ours)
 		own, _ := parted(want[field], ours)
 		if len(has)+len(own) > 0 && !reflect.DeepEqual(has, own) {
-			fields[field] = append(others, own...)
+			fields[field] = append(append([]any{}, others...), own...) // never null: the lists are required
 		}
 	}
 	set("parents", entryOfOurs)

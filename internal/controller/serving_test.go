@@ -1,0 +1,272 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/ebbgate/ebbgate/internal/distribute"
+	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/policy/order"
+)
+
+// typed are the clients of what runs.
+func (c *cluster) typed() kubernetes.Interface {
+	c.t.Helper()
+	clients, err := kubernetes.NewForConfig(c.server.Admin())
+	must(c.t, err)
+	return clients
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// set is what Kubernetes makes of a Deployment, which nothing does on an API server alone.
+func (c *cluster) set(deployment string) *appsv1.ReplicaSet {
+	c.t.Helper()
+	d, err := c.typed().AppsV1().Deployments(c.namespace).Get(c.t.Context(), deployment, metav1.GetOptions{})
+	must(c.t, err)
+	set, err := c.typed().AppsV1().ReplicaSets(c.namespace).Create(c.t.Context(), &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: deployment + "-", Labels: d.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
+		},
+		Spec: appsv1.ReplicaSetSpec{Selector: d.Spec.Selector, Template: d.Spec.Template},
+	}, metav1.CreateOptions{})
+	must(c.t, err)
+	return set
+}
+
+// pod is what Kubernetes makes of a ReplicaSet, changed.
+func (c *cluster) pod(set *appsv1.ReplicaSet, change func(*corev1.Pod)) *corev1.Pod {
+	c.t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: set.Name + "-", Labels: set.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))},
+		},
+		Spec: *set.Spec.Template.Spec.DeepCopy(),
+	}
+	if change != nil {
+		change(pod)
+	}
+	made, err := c.typed().CoreV1().Pods(c.namespace).Create(c.t.Context(), pod, metav1.CreateOptions{})
+	must(c.t, err)
+	return made
+}
+
+// token is what the kubelet mounts into a Pod; of no Pod where that is nil.
+func (c *cluster) token(account string, pod *corev1.Pod, audience string) string {
+	c.t.Helper()
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}}
+	if pod != nil {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID}
+	}
+	made, err := c.typed().CoreV1().ServiceAccounts(c.namespace).CreateToken(c.t.Context(), account, request, metav1.CreateOptions{})
+	must(c.t, err)
+	return made.Status.Token
+}
+
+// proxy is what a Pod of ours does with what it is sent.
+type proxy struct {
+	plans   chan *plan.Plan
+	refuses atomic.Pointer[string]
+	stop    func()
+}
+
+// proxy connects to the controller that leads, as a Pod would with a token.
+func (c *cluster) proxy(r *replica, token string) *proxy {
+	c.t.Helper()
+	config, err := c.typed().CoreV1().ConfigMaps(c.namespace).Get(c.t.Context(), "egress-ebbgate", metav1.GetOptions{})
+	must(c.t, err)
+	folder := c.t.TempDir()
+	must(c.t, os.WriteFile(filepath.Join(folder, "ca.crt"), []byte(config.Data["ca.crt"]), 0o600))
+	must(c.t, os.WriteFile(filepath.Join(folder, "token"), []byte(token), 0o600))
+	p := &proxy{plans: make(chan *plan.Plan, 100)}
+	client, err := distribute.NewClient(distribute.ClientConfig{
+		Address: r.address(c.t), ServerName: "ebbgate-controller." + c.namespace + ".svc",
+		CA: filepath.Join(folder, "ca.crt"), Token: filepath.Join(folder, "token"), Logger: slog.New(slog.DiscardHandler),
+		Configs: func(kind string) any {
+			for _, k := range order.Kinds() {
+				if k.Name == kind {
+					return k.Config()
+				}
+			}
+			return nil
+		},
+		Update: func(_ context.Context, newest *plan.Plan) error {
+			p.plans <- newest
+			if why := p.refuses.Load(); why != nil {
+				return fmt.Errorf("%s", *why)
+			}
+			return nil
+		},
+		Backoff: 50 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+	})
+	must(c.t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { client.Run(ctx) })
+	p.stop = func() { cancel(); running.Wait() }
+	c.t.Cleanup(p.stop)
+	return p
+}
+
+// address is where a replica serves, once it does.
+func (r *replica) address(t *testing.T) string {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		r.serving.mu.Lock()
+		bound := r.serving.bound
+		r.serving.mu.Unlock()
+		if bound != nil {
+			return bound.String()
+		}
+	}
+	t.Fatal("the controller serves no proxies")
+	return ""
+}
+
+// readyOf says what the kubelet would say of a Deployment's Pods.
+func (c *cluster) readyOf(deployment string, n int) {
+	c.t.Helper()
+	status := fmt.Appendf(nil, `{"status":{"replicas":%d,"updatedReplicas":%[1]d,"readyReplicas":%[1]d,"availableReplicas":%[1]d}}`, n)
+	_, err := c.of("Deployment").Patch(c.t.Context(), deployment, types.MergePatchType, status, metav1.PatchOptions{}, "status")
+	must(c.t, err)
+}
+
+func isProgrammed(u *unstructured.Unstructured) bool {
+	return meta.IsStatusConditionTrue(conditions(u), "Programmed")
+}
+
+// TestProxiesAreTold: a proxy is sent what its Gateway has, the Gateway is Programmed once it has taken that, and says so
+// where it could not; another controller that takes over changes nothing of that.
+func TestProxiesAreTold(t *testing.T) {
+	c := newCluster(t)
+	c.apply(manifests)
+	one := c.replica("one")
+	c.until("Deployment", "egress-ebbgate", "running", replicas(2))
+	pod := c.pod(c.set("egress-ebbgate"), nil)
+	p := c.proxy(one, c.token("egress-ebbgate", pod, plan.TokenAudience))
+	select {
+	case newest := <-p.plans:
+		if len(newest.Gateways) != 1 || newest.Gateways[0].Name != c.namespace+"/egress" {
+			t.Fatalf("plan of %v", newest.Gateways)
+		}
+	case <-time.After(patience):
+		t.Fatal("no plan came")
+	}
+	c.until("Gateway", "egress", "without ready proxies", waits("no proxy is ready"))
+	c.readyOf("egress-ebbgate", 1)
+	c.until("Gateway", "egress", "programmed", isProgrammed)
+	was := c.until("Gateway", "egress", "programmed", isProgrammed)
+	two := c.replica("two")
+	one.end()
+	p.stop()
+	p = c.proxy(two, c.token("egress-ebbgate", pod, plan.TokenAudience))
+	select {
+	case <-p.plans:
+	case <-time.After(patience):
+		t.Fatal("no plan came from the other")
+	}
+	if is := c.get("Gateway", "egress"); is.GetResourceVersion() != was.GetResourceVersion() {
+		t.Errorf("the other says something else: %v", is.Object["status"])
+	}
+	why := "no memory for it"
+	p.refuses.Store(&why)
+	c.apply(strings.Replace(manifests, "port: 8080", "port: 8081", 1))
+	c.until("Gateway", "egress", "refused by its proxy", waits("proxies could not take all of the configuration: "+why))
+}
+
+// TestStrangers: a token is worth what its Pod is.
+func TestStrangers(t *testing.T) {
+	c := newCluster(t)
+	c.apply(manifests)
+	r := c.replica("one")
+	c.until("Deployment", "egress-ebbgate", "running", replicas(2))
+	r.address(t)
+	set := c.set("egress-ebbgate")
+	const account = "egress-ebbgate"
+	own := c.pod(set, nil)
+	older := c.pod(set, func(p *corev1.Pod) {
+		p.Spec.Containers[0].Image = "ebbgate.test/proxy@sha256:" + strings.Repeat("0", 64)
+	})
+	for _, admitted := range []*corev1.Pod{own, older} {
+		gateway, err := r.serving.admission.authenticate(t.Context(), c.token(account, admitted, plan.TokenAudience))
+		if err != nil || gateway != c.namespace+"/egress" {
+			t.Errorf("a proxy of ours: %q, %v", gateway, err)
+		}
+	}
+	container := func(change func(*corev1.Container)) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { change(&p.Spec.Containers[0]) }
+	}
+	for name, change := range map[string]func(*corev1.Pod){
+		"no owner":          func(p *corev1.Pod) { p.OwnerReferences = nil },
+		"of no controller":  func(p *corev1.Pod) { *p.OwnerReferences[0].Controller = false },
+		"former ReplicaSet": func(p *corev1.Pod) { p.OwnerReferences[0].UID = "5eb5b1f2-8d2f-4a3c-9a3e-000000000000" },
+		"another image":     container(func(c *corev1.Container) { c.Image = "ebbgate.test/proxy-with-a-shell:1" }),
+		"another command":   container(func(c *corev1.Container) { c.Command = []string{"sleep"} }),
+		"more arguments":    container(func(c *corev1.Container) { c.Args = append(c.Args, "--pprof") }),
+		"another Gateway":   container(func(c *corev1.Container) { c.Args[1] = "a/b" }),
+		"environment":       container(func(c *corev1.Container) { c.Env = append(c.Env, corev1.EnvVar{Name: "GODEBUG", Value: "x=1"}) }),
+		"a sidecar": func(p *corev1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "beside", Image: "beside"})
+		},
+		"a first container": func(p *corev1.Pod) {
+			p.Spec.InitContainers = []corev1.Container{{Name: "before", Image: "before"}}
+		},
+		"its node's processes": func(p *corev1.Pod) { p.Spec.HostPID = true },
+		"its node's files": func(p *corev1.Pod) {
+			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}})
+		},
+	} {
+		gateway, err := r.serving.admission.authenticate(t.Context(), c.token(account, c.pod(set, change), plan.TokenAudience))
+		if err == nil || gateway != "" {
+			t.Errorf("%s: admitted to %q", name, gateway)
+		}
+	}
+	deleted := c.pod(set, nil)
+	late := c.token(account, deleted, plan.TokenAudience)
+	var now int64
+	must(t, c.typed().CoreV1().Pods(c.namespace).Delete(t.Context(), deleted.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
+	for name, token := range map[string]string{
+		"another audience": c.token(account, own, "https://kubernetes.default.svc"),
+		"of no Pod":        c.token(account, nil, plan.TokenAudience),
+		"a gone Pod":       late,
+		"none of anybody":  "eyJhbGciOiJub25lIn0.e30.",
+	} {
+		if gateway, err := r.serving.admission.authenticate(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
+			t.Errorf("%s: admitted to %q, or quoted: %v", name, gateway, err)
+		}
+	}
+	must(t, c.of("Gateway").Delete(t.Context(), "egress", metav1.DeleteOptions{}))
+	for end := time.Now().Add(patience); ; {
+		_, err := r.serving.admission.authenticate(t.Context(), c.token(account, own, plan.TokenAudience))
+		if err != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("a proxy of a Gateway that is gone is admitted")
+		}
+	}
+}
