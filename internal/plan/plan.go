@@ -278,6 +278,7 @@ func (b *Backend) Namespace() string { return namespaceOf(b.Name) }
 type Endpoint struct {
 	Address string `json:"address"`
 	Port    int    `json:"port"`
+	Pod     bool   `json:"pod,omitempty"` // the address is that of a known Pod of the Service's own namespace
 }
 
 // TLS is how a backend is verified and how we present ourselves.

@@ -78,5 +78,6 @@ type AddressCheck struct {
 	Hostname string
 	Address  netip.Addr // unmapped
 	Class    AddressClass
+	Pod      bool      // a Service's endpoint that is a known Pod of the Service's own namespace
 	Settings *Settings // the chain's; where it is nil nothing but public addresses passes
 }

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,7 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // TestGoldens translates each case of testdata: input.yaml gives plan.yaml, statuses.yaml and problems.txt. In the
 // input @certificate@ and @key@ stand for a pair made for the run, @ca@ for its issuer. A comment "kubernetes" above
-// the files translates for Kubernetes.
+// the files translates for Kubernetes; there pods.txt may list the known Pods, with their addresses.
 func TestGoldens(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -55,10 +56,33 @@ func TestGoldens(t *testing.T) {
 			translator := New(Config{Kinds: kinds(), Kubernetes: strings.Contains(string(archive.Comment), "kubernetes"), Now: func() time.Time { return epoch }})
 			translator.Observe(running(snapshot))
 			got := &txtar.Archive{Comment: archive.Comment, Files: []txtar.File{{Name: "input.yaml", Data: []byte(input)}}}
+			if known := part(archive, "pods.txt"); known != "" {
+				translator.Know(pods(t, known))
+				got.Files = append(got.Files, txtar.File{Name: "pods.txt", Data: []byte(known)})
+			}
 			got.Files = append(got.Files, render(t, translator.Apply(snapshot))...)
 			compare(t, file, got)
 		})
 	}
+}
+
+// pods reads lines of namespace/name and addresses.
+func pods(t *testing.T, text string) map[string]*plan.Workload {
+	t.Helper()
+	known := map[string]*plan.Workload{}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		pod := &plan.Workload{Name: "Pod/" + words[0]}
+		for _, word := range words[1:] {
+			address, err := netip.ParseAddr(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pod.Addresses = append(pod.Addresses, address)
+		}
+		known[pod.Name] = pod
+	}
+	return known
 }
 
 // running says of every Gateway that it runs.

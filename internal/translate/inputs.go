@@ -11,6 +11,7 @@ import (
 	gwapiv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
+	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
@@ -45,6 +46,17 @@ func (in *inputs) observe(fleets map[string]*attach.Fleet) {
 		if fleets[key] == nil {
 			delete(in.ran, key)
 			in.Fleets.Delete(key)
+		}
+	}
+}
+
+// know passes on Pods.
+func (in *inputs) know(pods map[string]*plan.Workload) {
+	for key, pod := range pods {
+		if pod == nil {
+			in.Pods.Delete(key)
+		} else {
+			in.Pods.Set(key, pod)
 		}
 	}
 }

@@ -68,6 +68,10 @@ type Fleet = attach.Fleet
 // which nothing runs is not programmed. Standalone nobody calls it.
 func (t *Translator) Observe(fleets map[string]*Fleet) { t.inputs.observe(fleets) }
 
+// Know takes the Pods of a cluster that have come, changed or, where nil, gone, by plan.ObjectName, for the next Apply:
+// what a Service may lead to.
+func (t *Translator) Know(pods map[string]*plan.Workload) { t.inputs.know(pods) }
+
 // Apply translates a snapshot.
 func (t *Translator) Apply(s *source.Snapshot) *Result {
 	t.inputs.fill(s)

@@ -74,7 +74,7 @@ func (s *setting) opens(a *policy.AddressCheck) bool {
 	guarded := a.Settings.Guarded
 	switch a.Class {
 	case policy.AddressPrivate:
-		return (guarded || !s.kubernetes) && s.stated(a)
+		return a.Pod || (guarded || !s.kubernetes) && s.stated(a)
 	case policy.AddressLoopback: // on Kubernetes it is the proxy's own
 		return !s.kubernetes && s.stated(a)
 	case policy.AddressMetadata:

@@ -106,7 +106,7 @@ func (s *stage) opens(a *policy.AddressCheck) bool {
 	service := a.Backend.Origin == plan.Endpoints
 	switch a.Class {
 	case policy.AddressPrivate:
-		return service && !s.kubernetes || s.config.AllowPrivate.Holds(a.Address)
+		return a.Pod || service && !s.kubernetes || s.config.AllowPrivate.Holds(a.Address)
 	case policy.AddressLoopback: // on Kubernetes it is the proxy's own
 		return !s.kubernetes && (service || s.config.AllowPrivate.Holds(a.Address))
 	case policy.AddressMetadata: // listed as itself: 100.64.0.0/10 is about other addresses

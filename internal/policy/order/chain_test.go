@@ -48,12 +48,13 @@ func TestAddressesTogether(t *testing.T) {
 	names := func(cidr string) *plan.Policy {
 		return on(plan.TargetBackend, "DNSPolicy", &dns.Config{AllowPrivate: open(cidr)})
 	}
+	pod := false
 	f := func(kubernetes bool, origin plan.Origin, address string, passes bool, policies ...*plan.Policy) {
 		t.Helper()
 		c := chain(kubernetes, policies...)
 		a := netip.MustParseAddr(address)
 		refusal := c.Address(t.Context(), &policy.AddressCheck{
-			Backend: &plan.Backend{Name: backend, Origin: origin}, Address: a, Class: policy.Classify(a), Settings: &c.Settings,
+			Backend: &plan.Backend{Name: backend, Origin: origin}, Address: a, Class: policy.Classify(a), Pod: pod, Settings: &c.Settings,
 		})
 		if (refusal == nil) != passes {
 			t.Errorf("kubernetes %t, %s of %s: %+v", kubernetes, address, origin, refusal)
@@ -81,6 +82,16 @@ func TestAddressesTogether(t *testing.T) {
 		f(kubernetes, plan.Literal, "127.0.0.1", false, rails("Enforce", "10.0.0.0/8"))
 		f(kubernetes, plan.Literal, "127.0.0.1", !kubernetes, rails("Enforce", "127.0.0.0/8"))
 	}
+	pod = true
+	f(true, plan.Endpoints, private, true)
+	f(true, plan.Endpoints, private, true, rails("Enforce", "192.168.0.0/16"))
+	f(true, plan.Endpoints, "100.64.0.1", true)
+	f(true, plan.Endpoints, "127.0.0.1", false)
+	f(true, plan.Endpoints, "169.254.1.1", false)
+	f(true, plan.Endpoints, metadata, false)
+	f(true, plan.Endpoints, metadata, false, rails("Enforce", metadata+"/32"))
+	f(true, plan.Endpoints, private, false, on(plan.TargetGateway, "GuardRailsPolicy", &guardrails.Config{DenyRanges: open("10.0.0.0/8")}))
+	f(true, plan.Endpoints, private, false, on(plan.TargetBackend, "DNSPolicy", &dns.Config{Deny: open("10.0.0.0/8")}))
 }
 
 // TestClientsTogether: an EgressPolicy's clients take the place of the rule that a credential has of its own.

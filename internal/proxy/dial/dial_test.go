@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +100,36 @@ func TestAddressVeto(t *testing.T) {
 	if failure.Refusal == nil || !strings.HasPrefix(failure.Refusal.Detail, "no 127.0.0.") {
 		t.Errorf("refusal %v", failure.Refusal)
 	}
+}
+
+// TestKnownPods: the stages are told of each address whether it is a known Pod's, by the target's own backend.
+func TestKnownPods(t *testing.T) {
+	pod, stranger := serve(t, "127.0.0.1:0", nil), serve(t, "127.0.0.2:0", nil)
+	n := dialer(t)
+	c := n.endpoints(pod, stranger)
+	c.Backend.Addresses[0].Pod = true
+	c.Address = []policy.AddressStage{addressStage(func(_ context.Context, a *policy.AddressCheck) *exchange.Refusal {
+		if a.Pod {
+			return nil
+		}
+		return exchange.Refuse(exchange.AddressDenied, "no Pod")
+	})}
+	target := n.prepare(t, c)
+	for range 4 {
+		conn := n.get(t, target)
+		if conn.Address().String() != pod.Addr().String() {
+			t.Errorf("connected to %s", conn.Address())
+		}
+		_ = conn.Close()
+	}
+	if stranger.accepted.Load() != 0 {
+		t.Error("an address that is no Pod's was dialled")
+	}
+	gone := *c.Backend
+	gone.Addresses = slices.Clone(gone.Addresses)
+	gone.Addresses[0].Pod = false
+	c.Backend = &gone
+	n.fails(t, n.prepare(t, c), exchange.AddressDenied)
 }
 
 func TestSpecialAddressesAreRefused(t *testing.T) {

@@ -114,10 +114,11 @@ func (t *Target) admit(ctx context.Context, address netip.Addr) *exchange.Refusa
 	if len(t.Address) == 0 {
 		return nil
 	}
+	pod := class != policy.AddressPublic && t.pod(address)
 	check := t.dialer.checks.take()
 	defer t.dialer.checks.give(check)
 	for _, stage := range t.Address {
-		*check = policy.AddressCheck{Backend: t.Backend, Settings: t.Settings, Hostname: t.Hostname, Address: address, Class: class}
+		*check = policy.AddressCheck{Backend: t.Backend, Settings: t.Settings, Hostname: t.Hostname, Address: address, Class: class, Pod: pod}
 		if refusal := stage.Address(ctx, check); refusal != nil {
 			return refusal
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -36,6 +37,7 @@ type Target struct {
 	dialer   *Dialer
 	pool     *pool
 	fixed    []netip.AddrPort // the addresses of a backend that is not resolved
+	pods     []netip.Addr     // those among them that are known Pods', sorted
 	wild     bool
 	root     *Target // whom the stages belong to: the one that was prepared
 	hop      string  // what the parent is told with the wish for a tunnel
@@ -104,12 +106,22 @@ func (t *Target) setAddresses() error {
 			return fmt.Errorf("prepare target %s: port %d is none", t.Backend.Name, port)
 		}
 		t.fixed = append(t.fixed, netip.AddrPortFrom(address.Unmap(), uint16(port)))
+		if e.Pod {
+			t.pods = append(t.pods, address.Unmap())
+		}
 	}
+	slices.SortFunc(t.pods, netip.Addr.Compare)
 	return nil
 }
 
 // Endpoints are the addresses of a backend that is not resolved. The list must not be changed.
 func (t *Target) Endpoints() []netip.AddrPort { return t.fixed }
+
+// pod reports whether an address is a known Pod's of the backend.
+func (t *Target) pod(address netip.Addr) bool {
+	_, known := slices.BinarySearchFunc(t.pods, address, netip.Addr.Compare)
+	return known
+}
 
 // serverName is the name presented and verified.
 func (t *Target) serverName() string {

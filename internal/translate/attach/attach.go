@@ -4,6 +4,8 @@
 package attach
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,10 +63,12 @@ type Inputs struct {
 	Grants     derive.Source[*gwapiv1.ReferenceGrant]
 	Others     derive.Source[source.Object] // of kinds that nothing translates
 	Fleets     derive.Source[*Fleet]        // by the key of their Gateway
+	Pods       derive.Source[*plan.Workload]
 
 	grantsByNamespace *derive.Index[*gwapiv1.ReferenceGrant]
 	slicesByService   *derive.Index[*discoveryv1.EndpointSlice]
 	policiesByTarget  *derive.Index[Policy]
+	podsByAddress     *derive.Index[*plan.Workload]
 }
 
 // NewInputs adds the empty sources and their indexes to a graph.
@@ -86,6 +90,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		Grants:     derive.NewSource[*gwapiv1.ReferenceGrant](g),
 		Others:     derive.NewSource[source.Object](g),
 		Fleets:     derive.NewSource[*Fleet](g),
+		Pods:       derive.NewSource[*plan.Workload](g),
 	}
 	in.grantsByNamespace = derive.NewIndex(in.Grants.Collection, func(_ string, grant *gwapiv1.ReferenceGrant) []string {
 		return []string{grant.Namespace}
@@ -94,7 +99,20 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		return []string{plan.ObjectName("Service", slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])}
 	})
 	in.policiesByTarget = derive.NewIndex(in.Policies.Collection, func(_ string, p Policy) []string { return in.claims(p) })
+	in.podsByAddress = derive.NewIndex(in.Pods.Collection, func(_ string, pod *plan.Workload) []string {
+		keys := make([]string, len(pod.Addresses))
+		for i, a := range pod.Addresses {
+			keys[i] = a.String()
+		}
+		return keys
+	})
 	return in
+}
+
+// Pod reports whether an address is a known Pod's of a namespace, and of no other's.
+func (in *Inputs) Pod(r *derive.Reader, namespace string, address netip.Addr) bool {
+	pods := derive.Select(r, in.podsByAddress, address.String())
+	return len(pods) > 0 && !slices.ContainsFunc(pods, func(pod *plan.Workload) bool { return pod.Namespace() != namespace })
 }
 
 // EndpointSlices are those of a Service, by its name.

@@ -62,7 +62,7 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 		b := &plan.Backend{Name: name, Origin: plan.Endpoints, Port: int(port.Port), Protocol: Spoken(port)}
 		found := false
 		for _, slice := range in.EndpointSlices(r, key) {
-			found = ports.collect(in, b, port, slice) || found
+			found = ports.collect(r, in, b, port, slice) || found
 		}
 		if !found && !in.Kubernetes { // there it is the cluster's business, and passes
 			ports.missing(key, service.Name, port, index)
@@ -127,7 +127,7 @@ func (p *Ports) missing(key, name string, port *corev1.ServicePort, index int) {
 }
 
 // collect adds the ready addresses of a slice's port, and reports whether the slice has it.
-func (p *Ports) collect(in *attach.Inputs, b *plan.Backend, port *corev1.ServicePort, slice *discoveryv1.EndpointSlice) bool {
+func (p *Ports) collect(r *derive.Reader, in *attach.Inputs, b *plan.Backend, port *corev1.ServicePort, slice *discoveryv1.EndpointSlice) bool {
 	if slice.AddressType == discoveryv1.AddressTypeFQDN {
 		return false
 	}
@@ -145,7 +145,7 @@ func (p *Ports) collect(in *attach.Inputs, b *plan.Backend, port *corev1.Service
 				p.refuse(slice, fmt.Sprintf("endpoints[%d].addresses[%d]", i, j), cmp.Or(why, "no IP address"))
 				continue
 			}
-			b.Addresses = append(b.Addresses, plan.Endpoint{Address: a.String(), Port: number})
+			b.Addresses = append(b.Addresses, plan.Endpoint{Address: a.String(), Port: number, Pod: in.Pod(r, slice.Namespace, a.Unmap())})
 		}
 	}
 	return true
