@@ -216,7 +216,10 @@ func TestStatuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.replica("one")
-	c.until("GatewayClass", "ebbgate", "accepted", is("Accepted", metav1.ConditionTrue))
+	class := c.until("GatewayClass", "ebbgate", "accepted", is("Accepted", metav1.ConditionTrue))
+	if had, _, _ := unstructured.NestedSlice(class.Object, "status", "supportedFeatures"); len(had) == 0 {
+		t.Errorf("no supported features: %v", class.Object["status"])
+	}
 	c.until("Gateway", "egress", "accepted", is("Accepted", metav1.ConditionTrue))
 	gateway := c.until("Gateway", "egress", "waiting for proxies", is("Programmed", metav1.ConditionFalse))
 	route := c.until("HTTPRoute", "chat", "accepted", is("Accepted", metav1.ConditionTrue))

@@ -146,19 +146,23 @@ func (f *fleets) observed(s *source.Snapshot) map[string]*translate.Fleet {
 		if fact := f.facts[key]; fact != nil && f.wanted[key].ours {
 			facts[key] = fact
 		} else if c := programmed(object); c != nil {
-			facts[key] = &translate.Fleet{Addresses: object.Status.Addresses, Programmed: c.Status == metav1.ConditionTrue, Message: c.Message}
+			facts[key] = &translate.Fleet{Addresses: object.Status.Addresses, Programmed: c.Status == metav1.ConditionTrue, Message: c.Message, Reason: c.Reason}
 		}
 	}
 	return facts
 }
 
-// programmed is what the status of a Gateway says of its present generation; nil where that is nothing.
+// programmed is what the status of a Gateway says of its present generation; nil where it says nothing of what runs.
 func programmed(g *gwapiv1.Gateway) *metav1.Condition {
 	c := meta.FindStatusCondition(g.Status.Conditions, string(gwapiv1.GatewayConditionProgrammed))
-	if c == nil || c.ObservedGeneration != g.Generation || c.Reason == "" || c.Reason != string(gwapiv1.GatewayReasonProgrammed) && c.Reason != string(gwapiv1.GatewayReasonPending) {
+	if c == nil || c.ObservedGeneration != g.Generation {
 		return nil
 	}
-	return c
+	switch gwapiv1.GatewayConditionReason(c.Reason) {
+	case gwapiv1.GatewayReasonProgrammed, gwapiv1.GatewayReasonPending, gwapiv1.GatewayReasonAddressNotUsable, gwapiv1.GatewayReasonAddressNotAssigned:
+		return c
+	}
+	return nil
 }
 
 // run has Gateways run until ctx ends. It may run again, and once at a time.
@@ -314,7 +318,8 @@ func (f *fleets) judge(key string) (changed bool) {
 		return false
 	}
 	addresses, problems := provision.Addresses(g.object, applied.Service, f.domain)
-	fact := &translate.Fleet{Addresses: addresses, Message: words(append(slices.Clip(applied.Problems), problems...))}
+	problems = append(slices.Clip(applied.Problems), problems...)
+	fact := &translate.Fleet{Addresses: addresses, Message: words(problems), Reason: reason(problems)}
 	certain := fact.Message != ""
 	switch {
 	case certain:
@@ -379,6 +384,16 @@ func (f *fleets) ready(key string) int {
 		}
 	}
 	return 0
+}
+
+// reason is what Gateway API calls that which keeps a Gateway from its addresses; empty where it is something else.
+func reason(problems []problem.Problem) string {
+	for _, r := range []gwapiv1.GatewayConditionReason{gwapiv1.GatewayReasonAddressNotUsable, gwapiv1.GatewayReasonAddressNotAssigned} {
+		if slices.ContainsFunc(problems, func(p problem.Problem) bool { return p.Reason == string(r) }) {
+			return string(r)
+		}
+	}
+	return ""
 }
 
 // words are the messages of problems, each once.

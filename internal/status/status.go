@@ -197,6 +197,7 @@ func merged(is map[string]any, wanted *translate.Status) (map[string]any, error)
 		set("conditions", conditionOfOurs)
 		set("addresses", all)
 		set("listeners", all)
+		set("supportedFeatures", all)
 	}
 	return fields, nil
 }

@@ -183,7 +183,8 @@ func fold(node *yamlv3.Node) (length int) {
 	return length
 }
 
-// scrub drops times and what says nothing, and writes a condition on one line: type=status reason@generation: message.
+// scrub drops times and what says nothing, writes a condition on one line, type=status reason@generation: message, and counts
+// features, which are the same for every class: package gateway tests which they are.
 func scrub(tree any) any {
 	switch node := tree.(type) {
 	case map[string]any:
@@ -196,6 +197,9 @@ func scrub(tree any) any {
 				line += fmt.Sprintf(": %s", node["message"])
 			}
 			return line
+		}
+		if features, ok := node["supportedFeatures"].([]any); ok {
+			node["supportedFeatures"] = len(features)
 		}
 		for key, value := range node {
 			if list, ok := value.([]any); value == nil || ok && len(list) == 0 {

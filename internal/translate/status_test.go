@@ -145,6 +145,13 @@ spec:
 	f(&Fleet{Message: "no proxy is ready", Addresses: []gwapiv1.GatewayStatusAddress{{Value: "10.96.0.7"}}}, metav1.ConditionFalse, "no proxy is ready", 1)
 	f(&Fleet{Programmed: true, Addresses: []gwapiv1.GatewayStatusAddress{{Value: "10.96.0.7"}, {Value: "egress-ebbgate.ai.svc.cluster.local"}}}, metav1.ConditionTrue, "", 2)
 	f(nil, metav1.ConditionFalse, "nothing runs of it yet", 0)
+
+	notUsable := string(gwapiv1.GatewayReasonAddressNotUsable)
+	translator.Observe(map[string]*Fleet{"Gateway/ai/egress": {Message: "no such address", Reason: notUsable}})
+	status := statusOf(t, translator.Apply(s), "Gateway/ai/egress")
+	if c := meta.FindStatusCondition(status.Conditions, attach.Programmed); c == nil || c.Reason != notUsable {
+		t.Errorf("an address that cannot be had: %+v", c)
+	}
 }
 
 // No list of conditions is longer than its schema allows, however many kinds of policies there are.

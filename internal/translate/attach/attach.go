@@ -40,6 +40,7 @@ type Policy struct {
 type Fleet struct {
 	Addresses  []gwapiv1.GatewayStatusAddress // by which workloads reach it
 	Programmed bool                           // a proxy is ready, and all that are have taken what is configured
+	Reason     string                         // of the condition Programmed where it is not; empty: Pending
 	Message    string                         // why it is not
 }
 

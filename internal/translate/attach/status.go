@@ -10,8 +10,8 @@ import (
 	"github.com/ebbgate/ebbgate/internal/problem"
 )
 
-// Status is the status of one object; which lists are filled depends on its kind. Conditions, Addresses and Listeners
-// are ours alone; Parents and Ancestors are whole, with other controllers' entries first and as they were.
+// Status is the status of one object; which lists are filled depends on its kind. Conditions, Addresses, Listeners
+// and SupportedFeatures are ours alone; Parents and Ancestors are whole, with other controllers' entries first and as they were.
 type Status struct {
 	Object     string                         `json:"object"` // plan name
 	Conditions []metav1.Condition             `json:"conditions,omitempty"`
@@ -19,6 +19,8 @@ type Status struct {
 	Listeners  []gwapiv1.ListenerStatus       `json:"listeners,omitempty"`
 	Parents    []gwapiv1.RouteParentStatus    `json:"parents,omitempty"`
 	Ancestors  []gwapiv1.PolicyAncestorStatus `json:"ancestors,omitempty"`
+
+	SupportedFeatures []gwapiv1.SupportedFeature `json:"supportedFeatures,omitempty"` // of a GatewayClass
 }
 
 // Verdict is what is said to the user of one object.

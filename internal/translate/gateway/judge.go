@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func program(conditions *attach.Conditions, c *Checked, programmed int, fleet *a
 	case programmed == 0:
 		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonInvalid), "no listener is programmed")
 	case fleet != nil && !fleet.Programmed:
-		conditions.Add(attach.Programmed, metav1.ConditionFalse, string(gwapiv1.GatewayReasonPending), fleet.Message)
+		conditions.Add(attach.Programmed, metav1.ConditionFalse, cmp.Or(fleet.Reason, string(gwapiv1.GatewayReasonPending)), fleet.Message)
 	default:
 		conditions.Add(attach.Programmed, metav1.ConditionTrue, string(gwapiv1.GatewayReasonProgrammed), "")
 	}
@@ -183,7 +184,11 @@ func JudgeClass(in *attach.Inputs, key string, class *gwapiv1.GatewayClass, poli
 		conditions.Add(string(gwapiv1.GatewayClassConditionStatusSupportedVersion), metav1.ConditionTrue, string(gwapiv1.GatewayClassReasonSupportedVersion), "")
 	}
 	conditions.Affected(policies)
-	return &attach.Verdict{Status: &attach.Status{Object: key, Conditions: conditions.List}, Problems: problems.List}
+	status := &attach.Status{Object: key, Conditions: conditions.List}
+	if attach.Served(problems.List) {
+		status.SupportedFeatures = Supported(in.Kubernetes)
+	}
+	return &attach.Verdict{Status: status, Problems: problems.List}
 }
 
 // Needs finds what names a Secret or ConfigMap.
