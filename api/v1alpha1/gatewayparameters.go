@@ -6,6 +6,7 @@ import (
 )
 
 // GatewayParameters say how a Gateway runs on Kubernetes, how it knows its clients, and what it is called. A Gateway names them in spec.infrastructure.parametersRef.
+// Named by a GatewayClass in spec.parametersRef they are defaults and ceilings for those of its Gateways.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -166,3 +166,50 @@ func TestConditionsAreBounded(t *testing.T) {
 		t.Errorf("%d conditions", len(c.List))
 	}
 }
+
+// While the parameters that a class names cannot be used, those that it had before hold; where there were none, nothing of
+// the class is served. A class of the same name that is another object has had none.
+func TestAClassKeepsItsLastGoodParameters(t *testing.T) {
+	translator, validator := New(Config{Kinds: kinds(), Kubernetes: true}), schema.New()
+	f := func(what, uid, names string, replicas int32, classAccepted, gatewayAccepted metav1.ConditionStatus, served int32) {
+		t.Helper()
+		s := load(t, validator, fmt.Sprintf(`apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: ebbgate, uid: %s}
+spec:
+  controllerName: ebbgate.dev/egress-gateway
+  parametersRef: {group: ebbgate.dev, kind: GatewayParameters, name: %s, namespace: ebbgate-system}
+---
+apiVersion: ebbgate.dev/v1alpha1
+kind: GatewayParameters
+metadata: {name: ceiling, namespace: ebbgate-system}
+spec: {deployment: {replicas: %d}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: ai}
+spec:
+  gatewayClassName: ebbgate
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+`, uid, names, replicas))
+		result := translator.Apply(s)
+		for object, want := range map[string]metav1.ConditionStatus{"GatewayClass//ebbgate": classAccepted, "Gateway/ai/egress": gatewayAccepted} {
+			c := meta.FindStatusCondition(statusOf(t, result, object).Conditions, attach.Accepted)
+			if c == nil || c.Status != want || want == metav1.ConditionFalse && c.Reason != "InvalidParameters" {
+				t.Errorf("%s: %s: %+v", what, object, c)
+			}
+		}
+		got := int32(0)
+		if p := translator.Parameters("Gateway/ai/egress"); p != nil && p.Spec.Deployment != nil {
+			got = *p.Spec.Deployment.Replicas
+		}
+		if (len(result.Plan.Gateways) == 1) != (gatewayAccepted == metav1.ConditionTrue) || got != served {
+			t.Errorf("%s: %d replicas, %d Gateways", what, got, len(result.Plan.Gateways))
+		}
+	}
+	f("none ever", "a", "none", 3, metav1.ConditionFalse, metav1.ConditionFalse, 0)
+	f("good", "a", "ceiling", 3, metav1.ConditionTrue, metav1.ConditionTrue, 3)
+	f("gone", "a", "none", 3, metav1.ConditionFalse, metav1.ConditionTrue, 3)
+	f("back", "a", "ceiling", 4, metav1.ConditionTrue, metav1.ConditionTrue, 4)
+	f("another class", "b", "none", 4, metav1.ConditionFalse, metav1.ConditionFalse, 0)
+}

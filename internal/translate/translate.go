@@ -13,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/problem"
@@ -102,6 +103,15 @@ func (t *Translator) Apply(s *source.Snapshot) *Result {
 		return cmp.Or(strings.Compare(a.Object, b.Object), strings.Compare(a.Field, b.Field), strings.Compare(a.Condition, b.Condition))
 	})
 	return result
+}
+
+// Parameters says how a Gateway, by plan.ObjectName, is to run by the latest Apply: as its own parameters say, under the
+// ceiling of its class. It is nil where neither says anything.
+func (t *Translator) Parameters(gateway string) *v1alpha1.GatewayParameters {
+	if c, ok := t.graph.checked.Peek(gateway); ok {
+		return c.Running
+	}
+	return nil
 }
 
 // Runs counts what the latest Apply translated, by collection.

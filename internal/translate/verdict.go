@@ -41,18 +41,22 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 		return verdicts(key, p.Verdict)
 	})
 	classes := derive.Derive(g.Graph, "class statuses", g.in.Classes.Collection, func(r *derive.Reader, key string, class *gwapiv1.GatewayClass) map[string]*attach.Verdict {
-		return verdicts(key, gateway.JudgeClass(g.in, key, class, g.affecting(r, key)))
+		return verdicts(key, gateway.JudgeClass(r, g.in, key, class, g.affecting(r, key)))
 	})
 	others := derive.Derive(g.Graph, "others", g.in.Others.Collection, func(_ *derive.Reader, key string, _ source.Object) map[string]*attach.Verdict {
 		return verdicts(key, unbuilt(key))
 	})
+	classesByParameters := derive.NewIndex(g.in.Classes.Collection, gateway.ClassByParameters)
 	byParameters := derive.NewIndex(g.checked, gateway.ByParameters)
 	parameters := derive.Derive(g.Graph, "parameters statuses", g.in.Parameters.Collection, func(r *derive.Reader, key string, p *v1alpha1.GatewayParameters) map[string]*attach.Verdict {
-		var gateways []string
+		var gateways, classes []string
+		for _, class := range derive.Select(r, classesByParameters, key) {
+			classes = append(classes, class.Name)
+		}
 		for _, c := range derive.Select(r, byParameters, key) {
 			gateways = append(gateways, c.Name)
 		}
-		return verdicts(key, gateway.JudgeParameters(r, g.in, key, p, gateways))
+		return verdicts(key, gateway.JudgeParameters(r, g.in, key, p, gateways, classes))
 	})
 	broken := []*derive.Index[*attach.Verdict]{
 		derive.NewIndex(routes, attach.Broken), derive.NewIndex(backends, attach.Broken), derive.NewIndex(standard, attach.Broken), derive.NewIndex(policies, attach.Broken),

@@ -65,6 +65,7 @@ type Inputs struct {
 	Others     derive.Source[source.Object] // of kinds that nothing translates
 	Fleets     derive.Source[*Fleet]        // by the key of their Gateway
 	Pods       derive.Source[*plan.Workload]
+	Ceilings   *derive.Collection[*Ceiling] // of classes of ours
 
 	grantsByNamespace *derive.Index[*gwapiv1.ReferenceGrant]
 	slicesByService   *derive.Index[*discoveryv1.EndpointSlice]

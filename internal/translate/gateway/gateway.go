@@ -9,6 +9,7 @@ import (
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/derive"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
@@ -29,7 +30,8 @@ type Checked struct {
 	Certificate      string      // plan name of the client certificate; may be empty
 	CertificateFault *plan.Fault // why it cannot be used
 
-	Parameters string // plan name of its GatewayParameters; may be empty
+	Parameters string                      // plan name of its GatewayParameters; may be empty
+	Running    *v1alpha1.GatewayParameters // how it is to run, its class's parameters counted in; nil where nobody says
 	Settings   Settings
 	Listeners  []*Listener
 	Problems   []problem.Problem // not of its listeners
@@ -52,7 +54,7 @@ func Check(r *derive.Reader, in *attach.Inputs, key string, g *gwapiv1.Gateway) 
 		return map[string]*Checked{key: {Gateway: g, Problems: problems.List}}
 	case attach.ClassRefused:
 		problems.Add(attach.Accepted, string(gwapiv1.GatewayReasonInvalidParameters), "spec.gatewayClassName",
-			fmt.Sprintf("GatewayClass %s is not accepted", g.Spec.GatewayClassName), "mend the class, or name another")
+			fmt.Sprintf("GatewayClass %s is not accepted, and its parameters were never known", g.Spec.GatewayClassName), "mend the class, or name another")
 	}
 	unsupported(problems, g)
 	c.addresses(in, problems)

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/ebbgate/ebbgate/internal/derive"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
@@ -60,6 +61,9 @@ func Judge(key string, b *Bound, s Surroundings) *attach.Verdict {
 	resolve(conditions, c, status.Listeners)
 	if warned := attach.About(insecureMode, c.Problems); len(warned) > 0 {
 		conditions.Add(insecureMode, metav1.ConditionTrue, warned[0].Reason, attach.Message(warned))
+	}
+	if cut := attach.About(Limited, c.Problems); len(cut) > 0 {
+		conditions.Add(Limited, metav1.ConditionTrue, cut[0].Reason, attach.Message(cut))
 	}
 	degrade(conditions, problems, s.Broken)
 	conditions.Affected(s.Policies)
@@ -124,7 +128,7 @@ func resolve(conditions *attach.Conditions, c *Checked, listeners []gwapiv1.List
 }
 
 func degrade(conditions *attach.Conditions, own []problem.Problem, broken []string) {
-	own = slices.DeleteFunc(slices.Clone(own), func(p problem.Problem) bool { return p.Warning })
+	own = slices.DeleteFunc(slices.Clone(own), func(p problem.Problem) bool { return p.Warning || p.Condition == Limited })
 	switch {
 	case len(own) > 0:
 		conditions.Add(Degraded, metav1.ConditionTrue, "GatewayBroken", attach.Message(own))
@@ -170,13 +174,17 @@ func judgeListener(c *Checked, l *Listener, taken *attach.Problems, s Surroundin
 }
 
 // JudgeClass is the verdict on a GatewayClass, or nil for another controller's.
-func JudgeClass(in *attach.Inputs, key string, class *gwapiv1.GatewayClass, policies []string) *attach.Verdict {
+func JudgeClass(r *derive.Reader, in *attach.Inputs, key string, class *gwapiv1.GatewayClass, policies []string) *attach.Verdict {
 	if class.Spec.ControllerName != attach.Controller {
 		return nil
 	}
 	problems := attach.Problems{Object: key}
-	if class.Spec.ParametersRef != nil {
-		problems.Add(attach.Accepted, string(gwapiv1.GatewayClassReasonInvalidParameters), "spec.parametersRef", "not supported in this version", "leave it out")
+	if ceiling, ok := derive.Get(r, in.Ceilings, key); ok && ceiling.Wrong != nil {
+		message := ceiling.Wrong.Message
+		if ceiling.Known {
+			message += "; what the class had before stays in force"
+		}
+		problems.Add(attach.Accepted, ceiling.Wrong.Reason, "spec.parametersRef", message, ceiling.Wrong.Mend)
 	}
 	conditions := attach.Conditions{Generation: class.Generation}
 	conditions.Judge(attach.Accepted, string(gwapiv1.GatewayClassReasonAccepted), problems.List)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
@@ -24,49 +25,62 @@ type Settings struct {
 	needs    []string // ConfigMaps and Secrets
 }
 
-// parameters resolves infrastructure.parametersRef. What is wrong with the parameters is wrong with the Gateway: with a
-// source of identity left out, a weaker one could name its clients.
+// parameters resolves infrastructure.parametersRef, under the ceiling of the class. What is wrong with the parameters is
+// wrong with the Gateway: with a source of identity left out, a weaker one could name its clients. What goes beyond the
+// ceiling is cut back, and told.
 func (c *Checked) parameters(r *derive.Reader, in *attach.Inputs, problems *attach.Problems) {
-	if c.Gateway.Spec.Infrastructure == nil || c.Gateway.Spec.Infrastructure.ParametersRef == nil {
-		return
-	}
 	const field = "spec.infrastructure.parametersRef"
-	ref := c.Gateway.Spec.Infrastructure.ParametersRef
 	refuse := func(message, mend string) {
 		problems.Add(attach.Accepted, string(gwapiv1.GatewayReasonInvalidParameters), field, message, mend)
 	}
-	if ref.Group != attach.Group || ref.Kind != "GatewayParameters" {
-		refuse(fmt.Sprintf("%s of group %q holds no parameters of a Gateway", ref.Kind, ref.Group), "name a GatewayParameters of group "+attach.Group)
-		return
-	}
-	c.Parameters = plan.ObjectName("GatewayParameters", c.Gateway.Namespace, ref.Name)
-	parameters, ok := derive.Get(r, in.Parameters.Collection, c.Parameters)
-	if !ok {
-		refuse(attach.Words(c.Parameters)+" does not exist", "create it in the Gateway's namespace, or leave the reference out")
-		return
-	}
-	var wrong []problem.Problem
-	if c.Settings, wrong = settings(r, in, c.Parameters, parameters); len(wrong) > 0 {
-		refuse(fmt.Sprintf("%s: %s: %s", attach.Words(c.Parameters), wrong[0].Field, wrong[0].Message), wrong[0].Mend)
-	}
-}
-
-// settings reads GatewayParameters, and says what is wrong with them.
-func settings(r *derive.Reader, in *attach.Inputs, key string, parameters *v1alpha1.GatewayParameters) (Settings, []problem.Problem) {
-	s := Settings{HopName: parameters.Spec.HopName}
-	problems := attach.Problems{Object: key}
-	for i := range parameters.Spec.Identity {
-		source, field := &parameters.Spec.Identity[i], fmt.Sprintf("spec.identity[%d]", i)
-		switch {
-		case source.Type == v1alpha1.IdentitySourceStatic:
-			s.static(&problems, field, source.Entries)
-		case source.Type == v1alpha1.IdentitySourceSPIFFE && source.BundleRef != nil:
-			s.spiffe(r, in, &problems, field, parameters, source)
-		default:
-			invalid(&problems, field+".type", "not supported in this version", "write type: Static or type: SPIFFE")
+	class := in.Ceiling(r, string(c.Gateway.Spec.GatewayClassName))
+	var own *v1alpha1.GatewayParameters
+	if i := c.Gateway.Spec.Infrastructure; i != nil && i.ParametersRef != nil {
+		ref := i.ParametersRef
+		if ref.Group != attach.Group || ref.Kind != "GatewayParameters" {
+			refuse(fmt.Sprintf("%s of group %q holds no parameters of a Gateway", ref.Kind, ref.Group), "name a GatewayParameters of group "+attach.Group)
+			return
+		}
+		c.Parameters = plan.ObjectName("GatewayParameters", c.Gateway.Namespace, ref.Name)
+		var ok bool
+		if own, ok = derive.Get(r, in.Parameters.Collection, c.Parameters); !ok {
+			refuse(attach.Words(c.Parameters)+" does not exist", "create it in the Gateway's namespace, or leave the reference out")
+			return
 		}
 	}
-	s.peers(&problems, parameters.Spec.TrustedPeers)
+	if class == nil && own == nil {
+		return
+	}
+	limited := limit(class, own)
+	for _, p := range limited.excess {
+		problems.Add(p.Condition, p.Reason, field, fmt.Sprintf("%s: %s: %s", attach.Words(p.Object), p.Field, p.Message), p.Mend)
+	}
+	var wrong []problem.Problem
+	if c.Settings, wrong = settings(r, in, limited); len(wrong) > 0 {
+		refuse(fmt.Sprintf("%s: %s: %s", attach.Words(wrong[0].Object), wrong[0].Field, wrong[0].Message), wrong[0].Mend)
+	}
+	c.Running = &v1alpha1.GatewayParameters{Spec: limited.spec}
+}
+
+// settings reads parameters, and says what is wrong with them.
+func settings(r *derive.Reader, in *attach.Inputs, l *limited) (Settings, []problem.Problem) {
+	s := Settings{HopName: l.spec.HopName}
+	var found []problem.Problem
+	for i := range l.identity {
+		source := &l.identity[i]
+		problems := attach.Problems{Object: parametersName(source.of)}
+		switch {
+		case source.Type == v1alpha1.IdentitySourceStatic:
+			s.static(&problems, source.field, source.Entries)
+		case source.Type == v1alpha1.IdentitySourceSPIFFE && source.BundleRef != nil:
+			s.spiffe(r, in, &problems, source.field, source.of, &source.IdentitySource)
+		default:
+			invalid(&problems, source.field+".type", "not supported in this version", "write type: Static or type: SPIFFE")
+		}
+		found = append(found, problems.List...)
+	}
+	problems := attach.Problems{Object: l.name, List: found}
+	s.peers(&problems, l.peers)
 	return s, problems.List
 }
 
@@ -109,7 +123,7 @@ func (s *Settings) spiffe(r *derive.Reader, in *attach.Inputs, problems *attach.
 // peers are those whose word is believed: their certificates must be ones that a source verifies.
 func (s *Settings) peers(problems *attach.Problems, peers []v1alpha1.TrustedPeer) {
 	for i, peer := range peers {
-		domain, _, _ := strings.Cut(strings.TrimPrefix(peer.SPIFFE, "spiffe://"), "/")
+		domain := trustDomain(peer.SPIFFE)
 		if len(problems.List) == 0 && !slices.ContainsFunc(s.SPIFFE, func(source plan.SPIFFESource) bool { return source.TrustDomain == domain }) {
 			invalid(problems, fmt.Sprintf("spec.trustedPeers[%d].spiffe", i), fmt.Sprintf("no source of spec.identity verifies the trust domain %s", domain),
 				"add a source of type SPIFFE with its bundle")
@@ -122,25 +136,44 @@ func (s *Settings) peers(problems *attach.Problems, peers []v1alpha1.TrustedPeer
 	}
 }
 
-// JudgeParameters is the verdict on a GatewayParameters that Gateways, as namespace/name, refer to.
-func JudgeParameters(r *derive.Reader, in *attach.Inputs, key string, parameters *v1alpha1.GatewayParameters, gateways []string) *attach.Verdict {
-	_, found := settings(r, in, key, parameters)
+// trustDomain is that of a SPIFFE id.
+func trustDomain(id string) string {
+	domain, _, _ := strings.Cut(strings.TrimPrefix(id, "spiffe://"), "/")
+	return domain
+}
+
+// JudgeParameters is the verdict on a GatewayParameters that Gateways, as namespace/name, or classes refer to.
+func JudgeParameters(r *derive.Reader, in *attach.Inputs, key string, parameters *v1alpha1.GatewayParameters, gateways, classes []string) *attach.Verdict {
+	_, found := settings(r, in, limit(nil, parameters))
 	problems := attach.Problems{Object: key, List: found}
-	if len(gateways) == 0 {
+	if len(gateways)+len(classes) == 0 {
 		problems.Warn("", "NoGateway", "", "no Gateway names it, and it has no effect", "write spec.infrastructure.parametersRef in a Gateway of its namespace")
+	}
+	if len(classes) > 0 && parameters.Spec.HopName != "" {
+		problems.Warn(attach.Effective, attach.NoEffect, "spec.hopName", "has no effect on the Gateways of a class, of which no two may have the same name", "leave it out")
 	}
 	if !in.Kubernetes {
 		warnStandalone(&problems, &parameters.Spec)
 	}
 	var ours []gwapiv1.PolicyAncestorStatus
-	for _, gateway := range gateways {
+	judge := func(entry func([]metav1.Condition) gwapiv1.PolicyAncestorStatus) {
 		conditions := attach.Conditions{Generation: parameters.Generation}
 		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), problems.List)
 		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), problems.List)
 		if len(attach.About(attach.Effective, problems.List)) > 0 {
 			conditions.Judge(attach.Effective, "", problems.List)
 		}
-		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
+		ours = append(ours, entry(conditions.List))
+	}
+	for _, class := range classes {
+		judge(func(list []metav1.Condition) gwapiv1.PolicyAncestorStatus {
+			return attach.Ancestor(gwapiv1.GroupName, "GatewayClass", "", class, list)
+		})
+	}
+	for _, gateway := range gateways {
+		judge(func(list []metav1.Condition) gwapiv1.PolicyAncestorStatus {
+			return attach.GatewayAncestor(gateway, list)
+		})
 	}
 	return &attach.Verdict{
 		Status:   &attach.Status{Object: key, Ancestors: attach.Ancestors(parameters.Status.Ancestors, ours)},
