@@ -12,7 +12,14 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:storageversion
 // +kubebuilder:resource:path=gatewayparameters,singular=gatewayparameters,categories=ebbgate,shortName=ebbparams
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.spec.deployment.replicas`
+// +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.spec.deployment.autoscaling.max`
+// +kubebuilder:printcolumn:name="Service",type=string,JSONPath=`.spec.service.type`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.ancestors[*].conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Resolved",type=string,JSONPath=`.status.ancestors[*].conditions[?(@.type=="ResolvedRefs")].status`
+// +kubebuilder:printcolumn:name="Effective",type=string,JSONPath=`.status.ancestors[*].conditions[?(@.type=="Effective")].status`
+// +kubebuilder:printcolumn:name="Gateway",type=string,priority=1,JSONPath=`.status.ancestors[*].ancestorRef.name`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.ancestors[*].conditions[?(@.status=="False")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GatewayParameters struct {
 	metav1.TypeMeta `json:",inline"`
