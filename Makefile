@@ -20,6 +20,7 @@ run: build ## build and serve the quickstart, with a provider of its own: no key
 test: ## vet and test everything (installs what the tests need, or says what to install)
 	bash test/install.sh
 	bash test/cluster/cluster.sh control-plane
+	deploy/helm/tools.sh >/dev/null
 	go vet ./...
 	go test -race -timeout 15m ./...
 	go test -tags poison -timeout 10m $(POISONED)
