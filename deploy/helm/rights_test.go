@@ -1,0 +1,91 @@
+package helm_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const account = "system:serviceaccount:" + namespace + ":ebbgate-controller"
+
+// may asks the API server whether somebody has a right.
+func (c *cluster) may(t *testing.T, who string, right authorizationv1.ResourceAttributes) bool {
+	t.Helper()
+	review, err := c.admin.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{User: who, Groups: []string{"system:serviceaccounts", "system:authenticated"}, ResourceAttributes: &right},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return review.Status.Allowed
+}
+
+// TestSecretRights gives the controller the rights that the chart does, and asks the API server whose Secrets it may read.
+func TestSecretRights(t *testing.T) {
+	c := newCluster(t)
+	for _, test := range []struct {
+		values string
+		reads  map[string]bool
+	}{
+		{"default.yaml", map[string]bool{"team-a": true, "team-b": true, "elsewhere": true, "": true}},
+		{"all.yaml", map[string]bool{"team-a": true, "team-b": true, "elsewhere": false, namespace: false, "": false}},
+		{"least.yaml", map[string]bool{"team-a": true, "team-b": false, "elsewhere": false, namespace: false, "": false}},
+	} {
+		t.Run(test.values, func(t *testing.T) {
+			var given []*unstructured.Unstructured
+			for _, o := range render(t, "--values", filepath.Join("testdata", "values", test.values)) {
+				if o.GroupVersionKind().Group == "rbac.authorization.k8s.io" {
+					c.put(t, o)
+					given = append(given, o)
+				}
+			}
+			defer c.remove(t, given)
+			await(t, func() error {
+				var errs []error
+				for in, want := range test.reads {
+					for _, verb := range []string{"list", "watch"} {
+						if got := c.may(t, account, authorizationv1.ResourceAttributes{Namespace: in, Verb: verb, Resource: "secrets"}); got != want {
+							errs = append(errs, fmt.Errorf("it may %s Secrets of %q: %t, want %t", verb, in, got, want))
+						}
+					}
+				}
+				return errors.Join(errs...)
+			})
+			for _, verb := range []string{"create", "update", "patch", "delete", "deletecollection"} {
+				if c.may(t, account, authorizationv1.ResourceAttributes{Namespace: "team-a", Verb: verb, Resource: "secrets"}) {
+					t.Errorf("it may %s Secrets", verb)
+				}
+			}
+			for _, other := range []string{"default", "egress-ebbgate"} {
+				if c.may(t, "system:serviceaccount:team-a:"+other, authorizationv1.ResourceAttributes{Namespace: "team-a", Verb: "get", Resource: "configmaps"}) {
+					t.Errorf("the chart gives %s a right", other)
+				}
+			}
+		})
+	}
+}
+
+func (c *cluster) remove(t *testing.T, objects []*unstructured.Unstructured) {
+	t.Helper()
+	for _, o := range objects {
+		in, err := c.of(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Delete(t.Context(), o.GetName(), metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, func() error {
+		if c.may(t, account, authorizationv1.ResourceAttributes{Namespace: "team-a", Verb: "list", Resource: "secrets"}) {
+			return errors.New("rights that were taken are still there")
+		}
+		return nil
+	})
+}
