@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { suite.Tests = m; goleak.VerifyTestMain(&suite) }
 
 // tools is the folder of helm and of the Prometheus operator's CRDs.
 var tools = sync.OnceValues(func() (string, error) {
-	command := exec.Command("./tools.sh") //nolint:noctx // it is once for all tests
+	command := exec.Command("./tools.sh")
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	return strings.TrimSpace(string(out)), err
@@ -51,7 +51,7 @@ func tool(t *testing.T, name string) string {
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	home := t.TempDir()
-	command := exec.CommandContext(t.Context(), tool(t, "helm"), args...) //nolint:gosec // that is what it is for
+	command := exec.CommandContext(t.Context(), tool(t, "helm"), args...)
 	command.Env = []string{"HOME=" + home, "HELM_NAMESPACE=" + namespace}
 	var out, errOut bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errOut

@@ -57,7 +57,7 @@ func policies(t *testing.T) (objects []*unstructured.Unstructured, typed []*netw
 		t.Fatalf("no policies: %v", err)
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func object(apiVersion, kind, name string, labels map[string]string) *unstructur
 
 func load(t *testing.T, file string) *unstructured.Unstructured {
 	t.Helper()
-	data, err := os.ReadFile(file) //nolint:gosec // a file of the repository, or of what tools.sh made
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
