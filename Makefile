@@ -1,11 +1,13 @@
 # Every target is one line of `make help`. What a target needs beyond Go it installs or names (test/install.sh) or builds (test/cluster).
 
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Tools that are not shipped and need much that the programs do not are modules of their own.
+TOOLS    := deploy/image
 POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/policy/... ./test/...
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench campaign failover generate check-generated
+.PHONY: help build run test lint fuzz bench campaign failover generate check-generated image
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,12 +26,14 @@ test: ## vet and test everything (installs what the tests need, or says what to 
 	go vet ./...
 	go test -race -timeout 15m ./...
 	go test -tags poison -timeout 10m $(POISONED)
+	for tool in $(TOOLS); do (cd $$tool && go vet ./... && go test -timeout 10m ./...) || exit 1; done
 
 lint: ## check formatting and module sums, and run the linters of .golangci.yml
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*' -not -path '*/testdata/*')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	go mod verify
 	go run $(LINT) run ./...
+	for tool in $(TOOLS); do (cd $$tool && go mod verify && go run $(LINT) run ./...) || exit 1; done
 
 fuzz: ## run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) bash test/fuzz.sh
@@ -51,3 +55,6 @@ generate: ## regenerate deep copies, CRDs and third-party notices
 check-generated: ## fail where generated files are stale
 	deploy/crds/generate.sh --check
 	go run ./deploy/notices -check
+
+image: ## build the images into bin/image (IMAGE: flags of deploy/image, such as -tag or -push)
+	cd deploy/image && go run . $(IMAGE)

@@ -4,6 +4,7 @@ package ebbgate_test
 
 import (
 	"bytes"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -141,6 +142,7 @@ var dependencies = map[string]string{
 	"github.com/dunglas/httpsfv":                   "proxy/hop: structured fields (RFC 9651), as Ebbgate-Hop is one",
 	"github.com/envoyproxy/go-control-plane/envoy": "distribute: the messages of delta xDS",
 	"github.com/fsnotify/fsnotify":                 "source/file hears of changed files without asking every second",
+	"github.com/google/go-containerregistry":       "deploy/image, a module of its own: images of containers and their way to a registry, without Docker",
 	"github.com/google/go-cmp":                     "tests: differences of structures that a person can read",
 	"github.com/miekg/dns":                         "proxy/resolve: messages, and what resolv.conf says; testkit's name server",
 	"github.com/prometheus/client_golang":          "observe, controller: metrics in the format that every monitoring reads",
@@ -165,21 +167,25 @@ var dependencies = map[string]string{
 }
 
 func TestDependencies(t *testing.T) {
-	required := requirements(t)
-	used := map[string]string{} // module to a file that imports it
+	required := map[string][]string{} // by folder of a go.mod
+	used := map[string]string{}       // module to a file that imports it
 	for _, f := range goFiles(t) {
+		home := f.module(t)
+		if required[home] == nil {
+			required[home] = requirements(t, home)
+		}
 		for _, imported := range f.imports() {
 			if standard(imported) || below(imported, self) {
 				continue
 			}
 			module := ""
-			for _, m := range required {
+			for _, m := range required[home] {
 				if below(imported, m) && len(m) > len(module) {
 					module = m
 				}
 			}
 			if module == "" {
-				t.Errorf("%s imports %s, which go.mod does not require", f.name, imported)
+				t.Errorf("%s imports %s, which %s/go.mod does not require", f.name, imported, home)
 			}
 			used[module] = f.name
 		}
@@ -196,10 +202,24 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// requirements are the modules that go.mod requires, directly or not.
-func requirements(t *testing.T) []string {
+// module is the folder of the go.mod that a file belongs to: tools that are not shipped have their own.
+func (f goFile) module(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("go.mod")
+	for folder := f.folder(); ; folder = path.Dir(folder) {
+		_, err := os.Stat(filepath.FromSlash(path.Join(folder, "go.mod")))
+		if err == nil || folder == "." {
+			return folder
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// requirements are the modules that a folder's go.mod requires, directly or not.
+func requirements(t *testing.T, folder string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.FromSlash(path.Join(folder, "go.mod")))
 	if err != nil {
 		t.Fatal(err)
 	}
