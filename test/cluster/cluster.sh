@@ -5,6 +5,7 @@
 #   cluster.sh build                            build all the rest too, and install Debian's containerd, runc and CNI plugins
 #   cluster.sh up                               start a cluster of one node, with the CRDs of Gateway API and Ebbgate
 #   cluster.sh load-image NAME BINARY [UID]     have the node know a static binary as the image NAME (host/path:tag)
+#   cluster.sh import TAR                       have the node know an image, as deploy/image or `docker save` writes it
 #   cluster.sh base                             apply the base manifests of Gateway API's conformance suite, and wait for them
 #   cluster.sh kubectl ARGUMENTS...             kubectl, as administrator
 #   cluster.sh env                              print KUBECONFIG and PATH for a shell to eval
@@ -187,6 +188,7 @@ main() {
 		[ $# -ge 3 ] || die "load-image NAME BINARY [UID]"
 		load_image "$2" "$3" "${4:-65532}"
 		;;
+	import) import "${2:?import TAR}" ;;
 	status) status ;;
 	base) base ;;
 	kubectl) k "${@:2}" ;;

@@ -45,6 +45,13 @@ load_image() {
 	say "image $1"
 }
 
+# import TAR
+import() {
+	alive containerd || die "containerd is not running: cluster.sh up"
+	nctr images import "$1" >>"$LOG/images.log" 2>&1 || die "import of $1: $LOG/images.log"
+	say "image $(basename "$1" .tar)"
+}
+
 # images has the node know the names under which the cluster and the suite ask for what we built.
 images() {
 	local known name binary user mark

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Runs Gateway API's conformance suite against Ebbgate, built from this tree, on a cluster of one node, and writes
+# docs/conformance. Fails where a test fails. RUN=HTTPRouteWeight runs one test, and writes nothing. `make conformance` calls it.
+set -euo pipefail
+cd "$(dirname "$0")"
+CLUSTER=../cluster
+API=$(sed -n 's#^\tsigs.k8s.io/gateway-api/conformance ##p' go.mod)
+REPORT=$PWD/../../docs/conformance/$API/report.yaml
+
+"$CLUSTER/cluster.sh" build
+"$CLUSTER/cluster.sh" up
+VERSION=$("$CLUSTER/ebbgate.sh")
+eval "$("$CLUSTER/cluster.sh" env)"
+
+args=(-ebbgate-version "$VERSION" -usable 10.96.0.201 -unusable 192.0.2.1)
+if [ -n "${RUN:-}" ]; then
+	args+=(-run-test "$RUN" -all-features)
+else
+	mkdir -p "$(dirname "$REPORT")"
+	args+=(-report "$REPORT")
+fi
+failed=0
+go test -tags cluster -count 1 -timeout 60m -v . -args "${args[@]}" || failed=1
+[ -n "${RUN:-}" ] || go run ./page "$REPORT"
+exit $failed
