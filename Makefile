@@ -7,7 +7,7 @@ POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench campaign failover generate check-generated image
+.PHONY: help build run test lint fuzz bench campaign failover generate check-generated image conformance e2e
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,3 +58,9 @@ check-generated: ## fail where generated files are stale
 
 image: ## build the images into bin/image (IMAGE: flags of deploy/image, such as -tag or -push)
 	cd deploy/image && go run . $(IMAGE)
+
+conformance: ## run Gateway API's conformance suite on a cluster of one node, and write docs/conformance (as root on Debian)
+	bash test/conformance/run.sh
+
+e2e: ## run the whole-node tests on a cluster of one node (as root on Debian)
+	bash test/e2e/kube/run.sh

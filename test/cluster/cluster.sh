@@ -7,6 +7,7 @@
 #   cluster.sh load-image NAME BINARY [UID]     have the node know a static binary as the image NAME (host/path:tag)
 #   cluster.sh import TAR                       have the node know an image, as deploy/image or `docker save` writes it
 #   cluster.sh base                             apply the base manifests of Gateway API's conformance suite, and wait for them
+#   cluster.sh apiserver stop|start             end the API server of a cluster that is up, and begin it again
 #   cluster.sh kubectl ARGUMENTS...             kubectl, as administrator
 #   cluster.sh env                              print KUBECONFIG and PATH for a shell to eval
 #   cluster.sh status                           print what runs, and its memory
@@ -43,18 +44,7 @@ up() {
 		--listen-peer-urls "http://127.0.0.1:$((ETCD_PORT + 1))" --initial-advertise-peer-urls "http://127.0.0.1:$((ETCD_PORT + 1))" \
 		--initial-cluster "n=http://127.0.0.1:$((ETCD_PORT + 1))"
 	start containerd containerd --config "$CONF/containerd.toml"
-	start kube-apiserver "$BIN/kube-apiserver" --etcd-servers "http://127.0.0.1:$ETCD_PORT" \
-		--bind-address "$NODE_IP" --advertise-address "$NODE_IP" --secure-port "$API_PORT" \
-		--service-cluster-ip-range "$SVC_CIDR" --authorization-mode Node,RBAC --allow-privileged \
-		--client-ca-file "$PKI/ca.crt" --tls-cert-file "$PKI/apiserver.crt" --tls-private-key-file "$PKI/apiserver.key" \
-		--kubelet-client-certificate "$PKI/apiserver-kubelet.crt" --kubelet-client-key "$PKI/apiserver-kubelet.key" \
-		--kubelet-certificate-authority "$PKI/ca.crt" --kubelet-preferred-address-types InternalIP \
-		--requestheader-client-ca-file "$PKI/front-ca.crt" --requestheader-allowed-names front-proxy \
-		--requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
-		--requestheader-extra-headers-prefix X-Remote-Extra- \
-		--service-account-issuer https://kubernetes.default.svc.cluster.local \
-		--service-account-key-file "$PKI/sa.pub" --service-account-signing-key-file "$PKI/sa.key" \
-		--enable-admission-plugins NodeRestriction --profiling=false
+	apiserver
 	waitfor containerd 30 nctr version
 	images
 	waitfor "API server" 90 k get --raw /readyz
@@ -73,6 +63,21 @@ up() {
 	waitfor CRDs 60 k wait --for=condition=Established crd --all --timeout=10s
 	waitfor "cluster DNS" 90 k -n kube-system wait --for=condition=Available deploy/coredns --timeout=1s
 	say "up: eval \"\$($0 env)\""
+}
+
+apiserver() {
+	start kube-apiserver "$BIN/kube-apiserver" --etcd-servers "http://127.0.0.1:$ETCD_PORT" \
+		--bind-address "$NODE_IP" --advertise-address "$NODE_IP" --secure-port "$API_PORT" \
+		--service-cluster-ip-range "$SVC_CIDR" --authorization-mode Node,RBAC --allow-privileged \
+		--client-ca-file "$PKI/ca.crt" --tls-cert-file "$PKI/apiserver.crt" --tls-private-key-file "$PKI/apiserver.key" \
+		--kubelet-client-certificate "$PKI/apiserver-kubelet.crt" --kubelet-client-key "$PKI/apiserver-kubelet.key" \
+		--kubelet-certificate-authority "$PKI/ca.crt" --kubelet-preferred-address-types InternalIP \
+		--requestheader-client-ca-file "$PKI/front-ca.crt" --requestheader-allowed-names front-proxy \
+		--requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
+		--requestheader-extra-headers-prefix X-Remote-Extra- \
+		--service-account-issuer https://kubernetes.default.svc.cluster.local \
+		--service-account-key-file "$PKI/sa.pub" --service-account-signing-key-file "$PKI/sa.key" \
+		--enable-admission-plugins NodeRestriction --profiling=false
 }
 
 # apply FILE...
@@ -187,6 +192,13 @@ main() {
 	load-image)
 		[ $# -ge 3 ] || die "load-image NAME BINARY [UID]"
 		load_image "$2" "$3" "${4:-65532}"
+		;;
+	apiserver)
+		case ${2:-} in
+		stop) stop kube-apiserver 15 ;;
+		start) apiserver && waitfor "API server" 90 k get --raw /readyz ;;
+		*) die "apiserver stop|start" ;;
+		esac
 		;;
 	import) import "${2:?import TAR}" ;;
 	status) status ;;
