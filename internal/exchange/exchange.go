@@ -86,6 +86,8 @@ type Client struct {
 	Namespace      string
 	ServiceAccount string
 	SPIFFE         string
+	Pod            string // its name, where it is known
+	Workload       string // what made the Pod: Deployment/web
 	Source         Source
 }
 

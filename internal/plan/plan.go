@@ -35,6 +35,8 @@ type Gateway struct {
 	Listeners         []*Listener    `json:"listeners"`
 	Identity          []StaticSource `json:"identity,omitempty"` // in order; the most specific prefix names the client
 	SPIFFE            []SPIFFESource `json:"spiffe,omitempty"`
+	PodAddress        bool           `json:"podAddress,omitempty"` // the Pods of the cluster name clients by their addresses
+	Token             *TokenSource   `json:"token,omitempty"`
 	Peers             []Peer         `json:"trustedPeers,omitempty"`
 	HopName           string         `json:"hopName,omitempty"`           // what Via calls this gateway
 	ClientCertificate string         `json:"clientCertificate,omitempty"` // name of the Secret that backends are shown which ask for the Gateway's
@@ -53,6 +55,19 @@ type StaticSource struct {
 type SPIFFESource struct {
 	TrustDomain string `json:"trustDomain"`
 	Bundle      string `json:"bundle"` // name of a ConfigMap or Secret with ca.crt
+}
+
+// TokenSource names clients by the ServiceAccount token that they send.
+type TokenSource struct {
+	Header   string `json:"header"`   // the field that brings it, as "Bearer" and the token; it is removed
+	Audience string `json:"audience"` // that it must be meant for
+	Issuer   Issuer `json:"issuer"`
+}
+
+// Issuer is who signs a cluster's ServiceAccount tokens. Without Keys, which are no secret, no token verifies.
+type Issuer struct {
+	URL  string `json:"url,omitempty"`
+	Keys string `json:"keys,omitempty"` // a JWK set (RFC 7517), in JSON
 }
 
 // Peer is a child gateway or a proxy whose word about its clients is believed.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/engine"
 	"github.com/ebbgate/ebbgate/internal/proxy/health"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/proxy/resolve"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -39,7 +41,8 @@ type Config struct {
 	Observer   Observer
 	Logger     *slog.Logger
 	Limits     http1.Limits
-	ID         string // by which Gateways without a hopName know their own requests again; empty: one is made
+	Pods       *identify.Pods // of the cluster; nil: none are known
+	ID         string         // by which Gateways without a hopName know their own requests again; empty: one is made
 }
 
 // Server serves plans.
@@ -58,6 +61,7 @@ type Server struct {
 	table  atomic.Pointer[table]
 	mu     sync.Mutex // one Update at a time
 	secure map[string]*secured
+	tokens map[string]*identify.Verifier // by Gateway
 
 	budgets map[budgetKey]*budget
 	health  map[healthKey]*health.Backend
@@ -140,6 +144,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.sweeper.Close()
 	s.resolver.Close()
 	return err
+}
+
+// Connect implements accept.Handler.
+func (s *Server) Connect(address netip.AddrPort, cut func()) accept.Origin {
+	if s.config.Pods == nil {
+		return nil
+	}
+	return s.config.Pods.Connect(address.Addr(), cut)
 }
 
 // TLS implements accept.Handler.

@@ -80,7 +80,7 @@ func (j *journey) abandon() {
 
 // steps are the data path, in order. A refusal that comes back is rendered once, by Serve.
 func (j *journey) steps(ctx context.Context) *exchange.Refusal {
-	if refusal := j.identify(); refusal != nil {
+	if refusal := j.identify(ctx); refusal != nil {
 		return refusal
 	}
 	if refusal := j.match(); refusal != nil {
@@ -114,7 +114,7 @@ func (s *Server) journey(c accept.Client) *journey {
 }
 
 // identify names the client, and takes from the head what only peers of ours may say.
-func (j *journey) identify() *exchange.Refusal {
+func (j *journey) identify(ctx context.Context) *exchange.Refusal {
 	j.port = j.server.table.Load().ports[j.peer.Socket]
 	if j.port == nil {
 		j.conn.Retire()
@@ -122,6 +122,13 @@ func (j *journey) identify() *exchange.Refusal {
 	}
 	j.x.Gateway = j.port.gateway.plan.Name
 	from := connection(j.peer)
+	from.Now, from.Proxy = j.x.Start, j.conn.Common().Proxy
+	if from.Origin != nil && j.port.gateway.identity.Waits() {
+		from.Origin.Settle(ctx)
+		if from.Origin.Retire() {
+			j.conn.Retire()
+		}
+	}
 	if j.peer.TLS != j.port.tls { // its certificate, or its client's, was judged under what holds no more
 		j.conn.Retire()
 		if j.peer.TLS == nil || j.port.tls == nil || !j.port.tls.Admits(j.peer.State) {
@@ -297,5 +304,6 @@ func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 
 // connection is what identify asks of a client's connection.
 func connection(p *accept.Peer) identify.Connection {
-	return identify.Connection{Address: p.Address, SPIFFE: p.SPIFFE}
+	origin, _ := p.Origin.(*identify.Origin)
+	return identify.Connection{Address: p.Address, SPIFFE: p.SPIFFE, Origin: origin}
 }

@@ -102,6 +102,7 @@ type builder struct {
 	backends map[string]*plan.Backend
 	chains   *engine.Build
 	secure   map[string]*secured
+	tokens   map[string]*identify.Verifier
 	tls      map[tlsKey]tlsResult
 	targets  map[targetKey]*dial.Target
 	budgets  map[budgetKey]*budget
@@ -129,7 +130,7 @@ type healthKey struct{ gateway, backend string }
 func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b := &builder{
 		server: s, plan: p, secrets: map[string]*plan.Secret{}, backends: map[string]*plan.Backend{},
-		tls: map[tlsKey]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{},
+		tls: map[tlsKey]tlsResult{}, targets: map[targetKey]*dial.Target{}, secure: map[string]*secured{}, tokens: map[string]*identify.Verifier{},
 		budgets: map[budgetKey]*budget{}, health: map[healthKey]*health.Backend{}, checks: map[healthKey]health.Check{},
 	}
 	for _, secret := range p.Secrets {
@@ -146,7 +147,7 @@ func (s *Server) build(p *plan.Plan) (*table, []error) {
 	b.chains.Finish()
 	t.health = b.health
 	t.checks = slices.Collect(maps.Values(b.checks))
-	t.targets, s.secure, s.budgets, s.health = b.targets, b.secure, b.budgets, b.health
+	t.targets, s.secure, s.budgets, s.health, s.tokens = b.targets, b.secure, b.budgets, b.health, b.tokens
 	return t, b.problems
 }
 
@@ -157,7 +158,7 @@ func (b *builder) fail(format string, args ...any) {
 }
 
 func (b *builder) gateway(t *table, g *plan.Gateway) {
-	identity, err := identify.New(g, b.server.config.Kubernetes)
+	identity, err := identify.New(g, b.server.config.Kubernetes, b.server.config.Pods, b.verifier(g))
 	if err != nil {
 		b.fail("gateway %s: %w", g.Name, err)
 		return
@@ -191,6 +192,23 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 			t.ports[net.JoinHostPort(address, strconv.Itoa(number))] = p
 		}
 	}
+}
+
+// verifier is that of a Gateway's tokens, kept with what it has verified while its source stays the same; nil where tokens
+// name nobody.
+func (b *builder) verifier(g *plan.Gateway) *identify.Verifier {
+	if g.Token == nil {
+		return nil
+	}
+	v := b.server.tokens[g.Name]
+	if v == nil || !v.Same(g.Token) {
+		var err error
+		if v, err = identify.NewVerifier(g.Token, b.server.config.Pods); err != nil {
+			b.fail("gateway %s: %w", g.Name, err)
+		}
+	}
+	b.tokens[g.Name] = v
+	return v
 }
 
 // via is what Via says of requests (RFC 9110, section 7.6.3), by the version in which they came.

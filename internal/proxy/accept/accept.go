@@ -38,6 +38,8 @@ type Handler interface {
 	// TLS is how a connection to a socket is secured, nil for plain text; ok is false where the socket serves nothing any
 	// more.
 	TLS(socket string) (t *TLS, ok bool)
+	// Connect is told of a connection, and what it gives back of its end. cut ends the connection; any goroutine may call it.
+	Connect(address netip.AddrPort, cut func()) Origin
 	// Serve answers the current exchange of c.
 	Serve(c Client)
 	// Broken answers a request that could not be read: peer is what it did wrong, or nil when its head took too long.
@@ -205,7 +207,14 @@ func (c *Conn) survive() {
 }
 
 func (s *Set) serve(so *socket, tcp *net.TCPConn) {
-	w := &wire{TCPConn: tcp, peer: Peer{Socket: so.address, Address: addressOf(tcp)}, gone: func() {
+	peer := Peer{Socket: so.address, Address: addressOf(tcp)}
+	peer.Origin = s.config.Handler.Connect(peer.Address, func() {
+		_, _ = tcp.CloseRead(), tcp.CloseWrite() // whoever is at it finds out
+	})
+	w := &wire{TCPConn: tcp, peer: peer, gone: func() {
+		if peer.Origin != nil {
+			peer.Origin.Gone()
+		}
 		so.count.Add(-1)
 		s.active.Add(-1)
 		s.conns.Done()

@@ -71,15 +71,20 @@ type Peer struct {
 	TLS     *TLS                 // as its handshake was made; nil: plain text
 	State   *tls.ConnectionState // of the handshake; nil: plain text
 	SPIFFE  string               // verified id of the client; empty: none
+	Origin  Origin               // what the handler knows of the connection; nil: nothing
 	Address netip.AddrPort
 }
+
+// Origin is what a handler knows of a connection from its begin. Gone is called once when it has ended.
+type Origin interface{ Gone() }
 
 // Base is an exchange with what it comes from.
 type Base struct {
 	Peer
 	X      exchange.Exchange
 	Watch  *watch.Entry
-	Served any // what the handler remembers from exchange to exchange
+	Served any    // what the handler remembers from exchange to exchange
+	Proxy  string // Proxy-Authorization, which is gone from the head; empty where there was none or more than one
 
 	path []byte // room for normalised paths
 	id   [32]byte
@@ -109,6 +114,7 @@ func (b *Base) newID() {
 // clean leaves of the head what is the request's own: hop-by-hop fields are gone and the path is normal.
 func (b *Base) clean() error {
 	r := &b.X.Request
+	b.Proxy = single(&r.Header, "Proxy-Authorization")
 	r.Trailers = lists(r.Header.Get("TE"), "trailers")
 	exchange.StripHop(&r.Header)
 	r.Header.Del("Expect")
@@ -118,6 +124,21 @@ func (b *Base) clean() error {
 		r.Path, b.path, err = http1.NormalizePath(r.Path, b.path[:0])
 	}
 	return err
+}
+
+// single is the value of a field that stands there once.
+func single(h *exchange.Header, name string) string {
+	value, n := "", 0
+	for _, f := range h.Fields() {
+		if exchange.EqualFold(f.Name, name) {
+			value = f.Value
+			n++
+		}
+	}
+	if n != 1 {
+		return ""
+	}
+	return value
 }
 
 // lists reports whether a comma-separated list holds a token, whatever its parameters.

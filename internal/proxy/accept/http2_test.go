@@ -3,6 +3,7 @@ package accept
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ type small struct{}
 
 func (small) TLS(string) (*TLS, bool)     { return nil, true }
 func (small) Broken(Client, *http1.Error) {}
+
+func (small) Connect(netip.AddrPort, func()) Origin { return nil }
 func (small) Serve(c Client) {
 	res := &c.Common().X.Response
 	res.Status, res.Length = 200, 5

@@ -1,14 +1,16 @@
-// Package identify tells who a client is. A verified SPIFFE id is stronger than the static ranges of addresses; two
-// sources that disagree name nobody; where none answers, a loopback client of a standalone gateway is local/local, and
-// everybody else is unknown/unknown. A peer that is trusted may say on whose behalf it calls. What a client says of
-// itself counts for nothing. The package decides nothing on a name: policies do. proxy makes an Identifier for each
-// Gateway and asks it once a request, and the Bundles once a handshake.
+// Package identify tells who a client is. Its sources are, from the strongest: a ServiceAccount token that verifies, a
+// SPIFFE id that does, the Pod whose address the connection comes from, and static ranges of addresses. Two that disagree
+// name nobody; where none answers, a loopback client of a standalone gateway is local/local, and everybody else is
+// unknown/unknown. A peer that is trusted may say on whose behalf it calls. What a client says of itself counts for
+// nothing. The package decides nothing on a name: policies do. proxy makes an Identifier for each Gateway and asks it once
+// a request, the Bundles once a handshake, and tells the Pods of each connection.
 package identify
 
 import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
@@ -23,6 +25,8 @@ type Identifier struct {
 	static     []static // the longest prefix first
 	domains    []string // trust domains
 	peers      map[string]*plan.Peer
+	pods       *Pods     // nil: addresses of Pods name nobody
+	tokens     *Verifier // nil: tokens name nobody
 	kubernetes bool
 }
 
@@ -31,15 +35,22 @@ type static struct {
 	namespace, serviceAccount string
 }
 
-// Connection is what is known of a client before it has sent a request.
+// Connection is what is known of a client beside the head of its request.
 type Connection struct {
 	Address netip.AddrPort // the far end
 	SPIFFE  string         // of its certificate, as Bundles.SPIFFE verified it; empty: none
+	Origin  *Origin        // nil: no Pods are known
+	Proxy   string         // Proxy-Authorization, where there was one such field
+	Now     time.Time
 }
 
-// New makes the identifier of a Gateway. On Kubernetes the loopback fallback does not exist.
-func New(g *plan.Gateway, kubernetes bool) (*Identifier, error) {
-	id := &Identifier{kubernetes: kubernetes, peers: map[string]*plan.Peer{}}
+// New makes the identifier of a Gateway. On Kubernetes the loopback fallback does not exist. pods may be nil; tokens is of
+// the Gateway's TokenSource, nil where it has none.
+func New(g *plan.Gateway, kubernetes bool, pods *Pods, tokens *Verifier) (*Identifier, error) {
+	id := &Identifier{kubernetes: kubernetes, peers: map[string]*plan.Peer{}, tokens: tokens}
+	if g.PodAddress {
+		id.pods = pods
+	}
 	for _, s := range g.Identity {
 		prefix, err := netip.ParsePrefix(s.CIDR)
 		if err != nil {
@@ -66,61 +77,148 @@ func New(g *plan.Gateway, kubernetes bool) (*Identifier, error) {
 	return id, nil
 }
 
-// Identify names the client of a request on a connection. Where the connection is a trusted peer's, the header's
-// Ebbgate-Hop, else its Forwarded, is read; it may be nil. The hop is what such a peer says of the way up to here. An
-// error is an Ebbgate-Hop of its that cannot be read: what it would have kept from happening is not known.
+// Waits reports whether who is at an address may become known in a moment.
+func (id *Identifier) Waits() bool { return id.pods != nil }
+
+// Identify names the client of a request on a connection, and takes from the header, which may be nil, what only names it.
+// Where the connection is a trusted peer's, the header's Ebbgate-Hop, else its Forwarded, is read. The hop is what such a
+// peer says of the way up to here. An error is an Ebbgate-Hop of its that cannot be read: what it would have kept from
+// happening is not known.
 func (id *Identifier) Identify(c Connection, header *exchange.Header) (exchange.Client, exchange.Hop, error) {
 	client := exchange.Client{Address: c.Address, Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown}
-	ip := c.Address.Addr().Unmap()
+	var token *verified
+	if id.tokens != nil && header != nil {
+		token = id.tokens.verify(id.tokens.bearer(header, c.Proxy), c.Origin, c.Now)
+		header.Del(id.tokens.source.Header)
+	}
+	path := ""
 	if c.SPIFFE != "" {
 		// The trust domain may have gone since the handshake.
-		if domain, path, ok := parse(c.SPIFFE); ok && slices.Contains(id.domains, domain) {
-			if peer := id.peers[c.SPIFFE]; peer != nil && header != nil {
+		domain, rest, ok := parse(c.SPIFFE)
+		peer := id.peers[c.SPIFFE]
+		switch {
+		case !ok || !slices.Contains(id.domains, domain):
+			c.SPIFFE = ""
+		case peer == nil:
+			path = rest
+		default:
+			path = rest
+			if header != nil {
 				if said, present, err := hop.Read(header); present {
 					return relayed(client, peer, &said), said.Hop, err
 				}
 			}
-			return id.verified(client, ip, c.SPIFFE, path, header), exchange.Hop{}, nil
+			if address, present := forwarded(header); present {
+				return id.behind(client, peer, address), exchange.Hop{}, nil
+			}
+			client.Cluster = peer.Cluster
 		}
 	}
-	named, answered := id.byAddress(ip)
+	return id.own(client, &c, path, token), exchange.Hop{}, nil
+}
+
+// claim is what a source says.
+type claim struct {
+	namespace, serviceAccount string
+	source                    exchange.Source
+	pod                       *Pod // of a source that knows it
+}
+
+func (a claim) agrees(b claim) bool {
+	return a.namespace == b.namespace && a.serviceAccount == b.serviceAccount
+}
+
+// own names the client by what speaks for itself: the strongest source does, and every other that answers must agree.
+func (id *Identifier) own(client exchange.Client, c *Connection, path string, token *verified) exchange.Client {
+	unknown := exchange.Client{Address: client.Address, Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown}
+	var said claim
+	if token != nil {
+		if client.Cluster != "" { // a token is of ours
+			return unknown
+		}
+		said = claim{token.namespace, token.serviceAccount, exchange.SourceToken, token.pod}
+	}
+	if namespace, serviceAccount, ok := workload(path); ok {
+		by := claim{namespace, serviceAccount, exchange.SourceSPIFFE, nil}
+		switch {
+		case said.source == exchange.SourceNone:
+			said = by
+		case !said.agrees(by):
+			return unknown
+		}
+	}
+	ip := c.Address.Addr().Unmap()
+	by, answered := id.origin(c.Origin, ip)
 	switch {
-	case named != nil:
-		client.Namespace, client.ServiceAccount, client.Source = named.namespace, named.serviceAccount, exchange.SourceStatic
+	case said.source == exchange.SourceNone && c.SPIFFE != "": // an id that names no workload is a name of its own
+	case !answered:
+	case by.source == exchange.SourceNone:
+		return unknown
+	case said.source == exchange.SourceNone:
+		said = by
+	case !said.agrees(by):
+		return unknown
+	case said.pod == nil:
+		said.pod = by.pod
+	}
+	switch {
+	case said.source != exchange.SourceNone:
+		client.Namespace, client.ServiceAccount, client.Source = said.namespace, said.serviceAccount, said.source
+	case c.SPIFFE != "":
+		client.Source = exchange.SourceSPIFFE
 	case !answered && !id.kubernetes && ip.IsLoopback():
 		client.Namespace, client.ServiceAccount, client.Source = Local, Local, exchange.SourceLoopback
 	}
-	return client, exchange.Hop{}, nil
-}
-
-// verified names the client behind a verified id: who has it or, if that is a peer that says so, whom it speaks for.
-func (id *Identifier) verified(client exchange.Client, ip netip.Addr, spiffe, path string, header *exchange.Header) exchange.Client {
-	if peer := id.peers[spiffe]; peer != nil {
-		if address, present := forwarded(header); present {
-			return id.behind(client, peer, address)
-		}
-		client.Cluster = peer.Cluster
+	client.SPIFFE = c.SPIFFE
+	if said.pod != nil {
+		client.Pod, client.Workload = said.pod.Name, said.pod.Owner
 	}
-	if namespace, serviceAccount, ok := workload(path); ok {
-		named, answered := id.byAddress(ip)
-		if answered && (named == nil || named.namespace != namespace || named.serviceAccount != serviceAccount) {
-			client.Cluster = ""
-			return client
-		}
-		client.Namespace, client.ServiceAccount = namespace, serviceAccount
-	}
-	client.SPIFFE, client.Source = spiffe, exchange.SourceSPIFFE
 	return client
 }
 
-// behind names the client that a peer forwards for, if the peer may speak for its namespace.
+// origin is what an address says of the connection that comes from there: its Pod, and the narrowest range. Where they
+// disagree, or two Pods or ranges do, it answers and names nobody.
+func (id *Identifier) origin(o *Origin, ip netip.Addr) (claim, bool) {
+	if id.pods == nil || o == nil {
+		return both(nil, false, id, ip)
+	}
+	pod, answered := o.named()
+	return both(pod, answered, id, ip)
+}
+
+func both(pod *Pod, answered bool, id *Identifier, ip netip.Addr) (claim, bool) {
+	s, ranged := id.byAddress(ip)
+	switch {
+	case !answered && !ranged:
+		return claim{}, false
+	case answered && pod == nil || ranged && s == nil:
+		return claim{}, true
+	case !answered:
+		return claim{s.namespace, s.serviceAccount, exchange.SourceStatic, nil}, true
+	}
+	by := claim{pod.Namespace, pod.ServiceAccount, exchange.SourcePodAddress, pod}
+	if ranged && (s.namespace != by.namespace || s.serviceAccount != by.serviceAccount) {
+		return claim{}, true
+	}
+	return by, true
+}
+
+// behind names the client that a peer forwards for, if the peer may speak for its namespace. The addresses of another
+// cluster are not those of our Pods.
 func (id *Identifier) behind(client exchange.Client, peer *plan.Peer, address netip.Addr) exchange.Client {
-	named, _ := id.byAddress(address)
-	if named == nil || !speaks(peer, named.namespace) {
+	var pod *Pod
+	answered := false
+	if id.pods != nil && peer.Cluster == "" {
+		pod, answered = id.pods.named(address)
+	}
+	by, _ := both(pod, answered, id, address)
+	if by.source == exchange.SourceNone || !speaks(peer, by.namespace) {
 		return client
 	}
-	client.Cluster, client.Namespace, client.ServiceAccount = peer.Cluster, named.namespace, named.serviceAccount
-	client.Source = exchange.SourceStatic
+	client.Cluster, client.Namespace, client.ServiceAccount, client.Source = peer.Cluster, by.namespace, by.serviceAccount, by.source
+	if by.pod != nil {
+		client.Pod, client.Workload = by.pod.Name, by.pod.Owner
+	}
 	return client
 }
 

@@ -11,7 +11,7 @@ import (
 
 func made(t testing.TB, g *plan.Gateway, kubernetes bool) *Identifier {
 	t.Helper()
-	id, err := New(g, kubernetes)
+	id, err := New(g, kubernetes, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestIdentify(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	f := func(g plan.Gateway) {
 		t.Helper()
-		if _, err := New(&g, false); err == nil {
+		if _, err := New(&g, false, nil, nil); err == nil {
 			t.Errorf("%+v passed", g)
 		}
 	}
@@ -81,7 +81,7 @@ func mesh() *plan.Gateway {
 func TestSPIFFENamesTheClient(t *testing.T) {
 	f := func(spiffe, address, want string, source exchange.Source) {
 		t.Helper()
-		client, _, _ := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort(address), spiffe}, &exchange.Header{})
+		client, _, _ := made(t, mesh(), false).Identify(Connection{Address: netip.MustParseAddrPort(address), SPIFFE: spiffe}, &exchange.Header{})
 		id := ""
 		if source == exchange.SourceSPIFFE {
 			id = spiffe
@@ -112,7 +112,7 @@ func TestPeersSpeakForTheirClients(t *testing.T) {
 		for i := 0; i < len(fields); i += 2 {
 			h.Add(fields[i], fields[i+1])
 		}
-		client, _, _ := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("10.2.0.9:1"), spiffe}, &h)
+		client, _, _ := made(t, mesh(), false).Identify(Connection{Address: netip.MustParseAddrPort("10.2.0.9:1"), SPIFFE: spiffe}, &h)
 		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.Address.Port() != 1 {
 			t.Errorf("%s, %v: %s (known: %t), want %s", spiffe, fields, client, client.Known(), want)
 		}
@@ -152,7 +152,7 @@ func TestGatewaysSpeakForTheirClients(t *testing.T) {
 		for _, value := range values {
 			h.Add("Ebbgate-Hop", value)
 		}
-		client, hop, err := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("10.2.0.9:1"), spiffe}, &h)
+		client, hop, err := made(t, mesh(), false).Identify(Connection{Address: netip.MustParseAddrPort("10.2.0.9:1"), SPIFFE: spiffe}, &h)
 		if client.String() != want || client.Known() == (want == "unknown/unknown") || client.SPIFFE != "" || err != nil {
 			t.Errorf("%s, %v: %s by %s, %v, want %s", spiffe, values, client, client.Source, err, want)
 		}
@@ -187,7 +187,7 @@ func TestAPeersWordMustBeReadable(t *testing.T) {
 		for _, value := range values {
 			h.Add("Ebbgate-Hop", value)
 		}
-		client, hop, err := made(t, mesh(), false).Identify(Connection{netip.MustParseAddrPort("192.0.2.1:1"), spiffe}, &h)
+		client, hop, err := made(t, mesh(), false).Identify(Connection{Address: netip.MustParseAddrPort("192.0.2.1:1"), SPIFFE: spiffe}, &h)
 		if (err != nil) != wrong || client.Known() || hop.Depth != 0 {
 			t.Errorf("%s, %q: %s %+v %v", spiffe, values, client, hop, err)
 		}
@@ -204,7 +204,7 @@ func TestIdentifyAllocates(t *testing.T) {
 	var h exchange.Header
 	h.Add("Forwarded", `for=10.2.0.1, for="[2001:db8::1]:80";proto=https`)
 	for _, spiffe := range []string{"", "spiffe://cluster.local/ns/ai/sa/batch", "spiffe://edge/proxy"} {
-		at := Connection{netip.MustParseAddrPort("10.1.0.1:1"), spiffe}
+		at := Connection{Address: netip.MustParseAddrPort("10.1.0.1:1"), SPIFFE: spiffe}
 		if n := testing.AllocsPerRun(100, func() { id.Identify(at, &h) }); n != 0 {
 			t.Errorf("%q: %v allocations", spiffe, n)
 		}
