@@ -67,6 +67,8 @@ func appendClient(b []byte, c *exchange.Client) []byte {
 	b = appendField(b, `,"cluster":`, c.Cluster, maxName)
 	b = appendField(b, `,"namespace":`, c.Namespace, maxName)
 	b = appendField(b, `,"service_account":`, c.ServiceAccount, maxName)
+	b = appendField(b, `,"workload":`, c.Workload, maxName)
+	b = appendField(b, `,"pod":`, c.Pod, maxName)
 	b = appendField(b, `,"spiffe_id":`, c.SPIFFE, maxSPIFFE)
 	b = appendString(append(b, `,"source":`...), c.Source.String(), maxShort)
 	return append(b, '}')

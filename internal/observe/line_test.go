@@ -291,6 +291,8 @@ func TestAuditLines(t *testing.T) {
 	f("engine denied", func(x *exchange.Exchange) {
 		x.Attempts, x.Backend, x.Response.Status, x.Refusal = nil, "", 0, exchange.Refuse(exchange.CrossOriginDenied, "")
 	}, `{"event":"denied",`+who+`"reason":"cross_origin_denied","status":403,`+what+`}`)
+	f("a client of a known Pod", func(x *exchange.Exchange) { x.Client.Pod, x.Client.Workload = "web-1-a", "Deployment/web" },
+		strings.Replace(used, `"source"`, `"workload":"Deployment/web","pod":"web-1-a","source"`, 1))
 	f("a client with a SPIFFE id", func(x *exchange.Exchange) { x.Client.SPIFFE = "spiffe://td/a" },
 		strings.Replace(used, `"source"`, `"spiffe_id":"spiffe://td/a","source"`, 1))
 	f("engine failed", func(x *exchange.Exchange) {

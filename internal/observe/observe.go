@@ -9,7 +9,7 @@
 // # Access log
 //
 // One JSON object a line and an exchange: time (RFC 3339 with milliseconds, UTC, of the request's start), request_id,
-// client {address, cluster, namespace, service_account, spiffe_id, source}, gateway, listener, route, rule, backend,
+// client {address, cluster, namespace, service_account, workload, pod, spiffe_id, source}, gateway, listener, route, rule, backend,
 // method, authority, path, protocol, status, grpc_status, reason, policy, field, detail, mirrored, reported [{reason,
 // policy, field, detail}], attempts [{backend, address, reused, status, protocol, class, reason, detail, written,
 // duration_ms, credential}], bytes_in, bytes_out, first_byte_ms, duration_ms, aborted, user_agent. Of text and lists
