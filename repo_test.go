@@ -164,6 +164,7 @@ var dependencies = map[string]string{
 	"k8s.io/klog/v2":                               "client-go's lines in our log",
 	"k8s.io/client-go":                             "reads and writes what a cluster's API server holds",
 	"sigs.k8s.io/gateway-api":                      "the standard kinds, and their CRDs",
+	"sigs.k8s.io/gateway-api/conformance":          "test/conformance, a module of its own: the suite of the standard",
 	"sigs.k8s.io/json":                             "schema: decoding of the core kinds that refuses unknown fields",
 	"sigs.k8s.io/yaml":                             "YAML as Kubernetes reads it, by way of JSON",
 }
