@@ -7,7 +7,7 @@ POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench campaign failover generate check-generated image conformance e2e
+.PHONY: help build run test lint fuzz bench campaign failover propagation generate check-generated image conformance e2e
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ campaign: ## send 100,000 requests to destinations that fail at random, and writ
 
 failover: ## lose a destination under full load, and write docs/failover-under-load.md
 	go test -count 1 -timeout 30m ./test/failover -before 5s -away 10s -ejection 30s -slow-start 30s -report $(CURDIR)/docs/failover-under-load.md
+
+propagation: ## change routes among 1,000 on a real API server, and write docs/propagation.md
+	bash test/cluster/cluster.sh control-plane
+	go test -count 1 -timeout 30m ./test/propagation -routes 1000 -changes 500 -report $(CURDIR)/docs/propagation.md
 
 generate: ## regenerate deep copies, CRDs and third-party notices
 	deploy/crds/generate.sh

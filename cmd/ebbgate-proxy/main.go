@@ -29,7 +29,7 @@ func main() { os.Exit(command.Execute(rootCommand())) }
 type flags struct {
 	command.ProcessFlags
 	command.TrafficFlags
-	gateway, controller, ca, token string
+	gateway, controller, name, ca, token string
 }
 
 func rootCommand() *cobra.Command {
@@ -46,6 +46,7 @@ the last one while the controller is away.`,
 	}
 	c.Flags().StringVar(&f.gateway, "gateway", "", "Gateway to serve, as namespace/name; which one it may serve is for its token to say")
 	c.Flags().StringVar(&f.controller, "controller", "", "address of the controller, host:port")
+	c.Flags().StringVar(&f.name, "controller-name", "", "name that the controller's certificate must carry; empty: the host of --controller")
 	c.Flags().StringVar(&f.ca, "controller-ca", plan.CAFile, "file with the certificates, in PEM, that the controller's is verified by; read at each connection")
 	c.Flags().StringVar(&f.token, "token", plan.TokenFile, "file with the ServiceAccount token of the audience "+plan.TokenAudience+"; read at each connection")
 	f.ProcessFlags.Add(c, ":9902")
@@ -78,7 +79,7 @@ func (f *flags) run(c *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 	client, err := distribute.NewClient(distribute.ClientConfig{
-		Address: f.controller, CA: f.ca, Token: f.token, Configs: configs(), Logger: logger,
+		Address: f.controller, ServerName: f.name, CA: f.ca, Token: f.token, Configs: configs(), Logger: logger,
 		Update: func(ctx context.Context, p *plan.Plan) error { return f.update(ctx, server, p) },
 	})
 	if err != nil {

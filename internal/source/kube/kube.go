@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	quiet    = 20 * time.Millisecond  // without a change, before a snapshot is made
+	quiet    = 5 * time.Millisecond   // without a change, before a snapshot is made
 	late     = 200 * time.Millisecond // after the first change, at most
 	discover = 30 * time.Second       // between two looks for kinds that were not served before
 	grumble  = time.Minute            // between two lines of log about the same kind

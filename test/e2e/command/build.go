@@ -14,8 +14,11 @@ import (
 
 // Build builds the command into the folder and returns its path: with the race detector, and with
 // released buffers overwritten, where the test has these.
-func Build(ctx context.Context, folder string) (string, error) {
-	path := filepath.Join(folder, "ebbgate")
+func Build(ctx context.Context, folder string) (string, error) { return BuildOf(ctx, folder, "ebbgate") }
+
+// BuildOf builds one of the commands of cmd/ as Build does.
+func BuildOf(ctx context.Context, folder, name string) (string, error) {
+	path := filepath.Join(folder, name)
 	args := []string{"build", "-o", path}
 	if raced {
 		args = append(args, "-race")
@@ -23,8 +26,8 @@ func Build(ctx context.Context, folder string) (string, error) {
 	if poisoned {
 		args = append(args, "-tags", "poison")
 	}
-	args = append(args, "github.com/ebbgate/ebbgate/cmd/ebbgate")
-	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // a folder of the test's own
+	args = append(args, "github.com/ebbgate/ebbgate/cmd/"+name)
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // what the test names
 	if err != nil {
 		return "", fmt.Errorf("build command: %w\n%s", err, out)
 	}
