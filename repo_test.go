@@ -55,9 +55,10 @@ var walls = []wall{
 		foreign: []string{"net/http", "os", "k8s.io/client-go"},
 	},
 	{folder: "internal/provision", own: []string{"api", "internal/plan", "internal/problem"}},
+	{folder: "internal/report", own: []string{"internal/exchange"}, only: []string{}},
 	{
 		folder:  "internal/distribute",
-		own:     []string{"internal/plan", "internal/problem"},
+		own:     []string{"internal/plan", "internal/problem", "internal/report"},
 		foreign: []string{"k8s.io", "sigs.k8s.io", "istio.io"},
 	},
 	{
@@ -68,7 +69,7 @@ var walls = []wall{
 	},
 	{
 		folder:  "internal/dataplane",
-		own:     []string{"internal/observe", "internal/plan", "internal/policy/order", "internal/problem", "internal/proxy"},
+		own:     []string{"internal/observe", "internal/plan", "internal/policy/order", "internal/problem", "internal/proxy", "internal/report"},
 		foreign: []string{"k8s.io", "sigs.k8s.io", "istio.io"},
 	},
 	{folder: "internal/command", own: []string{}, foreign: []string{"k8s.io", "sigs.k8s.io"}},
