@@ -69,7 +69,7 @@ var walls = []wall{
 	},
 	{
 		folder:  "internal/dataplane",
-		own:     []string{"internal/observe", "internal/plan", "internal/policy/order", "internal/problem", "internal/proxy", "internal/report"},
+		own:     []string{"internal/exchange", "internal/observe", "internal/plan", "internal/policy/order", "internal/problem", "internal/proxy", "internal/report"},
 		foreign: []string{"k8s.io", "sigs.k8s.io", "istio.io"},
 	},
 	{folder: "internal/command", own: []string{}, foreign: []string{"k8s.io", "sigs.k8s.io"}},

@@ -18,6 +18,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/distribute"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/order"
+	"github.com/ebbgate/ebbgate/internal/report"
 )
 
 // version is set by the linker; a plain build says what the module knows.
@@ -68,7 +69,7 @@ func (f *flags) run(c *cobra.Command) (err error) {
 	command.SwitchOverHTTP2(logger)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	config := dataplane.Config{
-		Logger: logger, Version: command.Version(version), Admin: f.Admin, Health: f.Health, Pprof: f.Pprof, Drain: f.Drain, Kubernetes: true,
+		Logger: logger, Version: command.Version(version), Admin: f.Admin, Health: f.Health, Pprof: f.Pprof, Drain: f.Drain, Kubernetes: true, Reports: true,
 	}
 	if config.Access, config.Audit, err = f.Open(); err != nil {
 		return err
@@ -81,6 +82,7 @@ func (f *flags) run(c *cobra.Command) (err error) {
 	client, err := distribute.NewClient(distribute.ClientConfig{
 		Address: f.controller, ServerName: f.name, CA: f.ca, Token: f.token, Configs: configs(), Logger: logger,
 		Update: func(ctx context.Context, p *plan.Plan) error { return f.update(ctx, server, p) },
+		Report: func() *report.Report { return server.Report(f.gateway) },
 	})
 	if err != nil {
 		return err

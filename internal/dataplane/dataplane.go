@@ -18,11 +18,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/observe"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/order"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/proxy"
+	"github.com/ebbgate/ebbgate/internal/report"
 )
 
 // Config is what a Server is made of. All but Logger and Audit may be left out.
@@ -39,6 +41,7 @@ type Config struct {
 	Kubernetes bool // what standalone is taken at its word is not
 
 	Problems func() []problem.Problem // for the admin page /problems
+	Reports  bool                     // count what Report tells
 	Bound    func()                   // told when every listener has its address, after an Apply where one had not
 }
 
@@ -49,6 +52,7 @@ const retryEvery = 2 * time.Second
 type Server struct {
 	config   Config
 	observer *observe.Observer
+	tally    report.Tally
 	proxy    *proxy.Server
 	pages    []*http.Server
 	stop     context.CancelFunc
@@ -69,7 +73,12 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{config: c}
 	var err error
+	var denied func(route, policy string, reason exchange.Reason)
+	if c.Reports {
+		denied = s.tally.Denied
+	}
 	s.observer, err = observe.New(observe.Config{
+		Denied: denied,
 		Access: c.Access, Audit: c.Audit, Logger: c.Logger, Version: c.Version,
 		Connections: func() int64 { return s.proxy.Active() },
 		Backends:    s.backends,
@@ -96,6 +105,18 @@ func (s *Server) backends(yield func(observe.Backend)) {
 			Gateway: b.Gateway, Backend: b.Backend, Share: b.Health.Share, Ejections: b.Health.Ejections, Connections: b.Open, Pending: b.Pending,
 		})
 	}
+}
+
+// Report is what was denied since it was asked last, and how the backends of a Gateway stand.
+func (s *Server) Report(gateway string) *report.Report {
+	r := &report.Report{}
+	r.Denials, r.Uncounted = s.tally.Take()
+	for _, b := range s.proxy.Backends() {
+		if b.Gateway == gateway {
+			r.Backends = append(r.Backends, report.Backend{Name: b.Backend, Share: b.Health.Share})
+		}
+	}
+	return r
 }
 
 // Apply puts a plan in force, and returns what of it could not be served; the rest is. An address that is taken is tried

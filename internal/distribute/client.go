@@ -12,6 +12,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/report"
 )
 
 const (
@@ -44,6 +46,11 @@ type ClientConfig struct {
 	// Update puts a plan in force. Unchanged resources have the pointers that they had in the plan before. An error says
 	// what of the plan could not be put in force: the controller is told, and the plan is the newest all the same.
 	Update func(ctx context.Context, p *plan.Plan) error
+
+	// Report is what the proxy has to tell since it was asked last; nil: it tells nothing. It is asked while there is a
+	// connection, and what it returned may be lost with that.
+	Report      func() *report.Report
+	ReportEvery time.Duration // 0: 5 s
 
 	Logger *slog.Logger
 
@@ -68,6 +75,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 	}
 	if c.Backoff == 0 {
 		c.Backoff = defaultBackoff
+	}
+	if c.ReportEvery == 0 {
+		c.ReportEvery = defaultReportEvery
 	}
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = defaultMaxBackoff
@@ -105,6 +115,8 @@ func (c *Client) Run(ctx context.Context) {
 // connect serves one connection until it ends; progressed says that a generation came whole.
 func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cancel()
 	defer c.holding.drop()
 	settings, token, err := c.credentials()
@@ -131,6 +143,9 @@ func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 	})
 	if err != nil && !errors.Is(err, io.EOF) { // of which Recv tells the reason
 		return false, err
+	}
+	if c.config.Report != nil {
+		beside.Go(func() { c.report(ctx, conn, token) })
 	}
 	for {
 		message, err := stream.Recv()

@@ -31,6 +31,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/credential"
 	"github.com/ebbgate/ebbgate/internal/policy/egress"
+	"github.com/ebbgate/ebbgate/internal/report"
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 )
@@ -76,12 +77,21 @@ type rig struct {
 	log       *log
 	logger    *slog.Logger
 	streams   int
+	reports   chan told
+	pause     time.Duration // between reports
+}
+
+// told is a report as the controller's side is told it.
+type told struct {
+	gateway string
+	stream  uint64
+	report  *report.Report
 }
 
 // newRig starts a server whose tokens are "token-of-" and the Gateway.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, authority: testkit.CA(t, "controller"), changed: make(chan struct{}, 1), log: &log{written: make(chan struct{}, 1)}, address: "127.0.0.1:0"}
+	r := &rig{t: t, authority: testkit.CA(t, "controller"), changed: make(chan struct{}, 1), reports: make(chan told, 100), pause: time.Millisecond, log: &log{written: make(chan struct{}, 1)}, address: "127.0.0.1:0"}
 	r.logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	t.Cleanup(func() {
 		r.stop()
@@ -95,6 +105,10 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) start() {
 	r.t.Helper()
+	var reported func(string, uint64, *report.Report)
+	if r.reports != nil {
+		reported = func(gateway string, stream uint64, report *report.Report) { r.reports <- told{gateway, stream, report} }
+	}
 	server, err := NewServer(ServerConfig{
 		TLS: &tls.Config{Certificates: []tls.Certificate{testkit.Loopback(r.t, r.authority)}, MinVersion: tls.VersionTLS13},
 		Authenticate: func(_ context.Context, token string) (string, error) {
@@ -110,7 +124,8 @@ func (r *rig) start() {
 			default:
 			}
 		},
-		Logger: r.logger, Streams: r.streams,
+		Logger: r.logger, Streams: r.streams, ReportPause: r.pause,
+		Reported: reported,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -187,6 +202,12 @@ type proxy struct {
 
 func (r *rig) proxy(token string, answer func(*plan.Plan) error) *proxy {
 	r.t.Helper()
+	return r.reporting(token, answer, nil)
+}
+
+// reporting is a proxy that has something to tell.
+func (r *rig) reporting(token string, answer func(*plan.Plan) error, tell func() *report.Report) *proxy {
+	r.t.Helper()
 	p := &proxy{t: r.t, updates: make(chan *plan.Plan, 100), answer: answer, token: filepath.Join(r.t.TempDir(), "token")}
 	roots := filepath.Join(r.t.TempDir(), "ca.crt")
 	write(r.t, p.token, token)
@@ -200,6 +221,7 @@ func (r *rig) proxy(token string, answer func(*plan.Plan) error) *proxy {
 			}
 			return nil
 		},
+		Report: tell, ReportEvery: time.Millisecond,
 		Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
 	})
 	if err != nil {
@@ -250,6 +272,13 @@ type raw struct {
 
 func (r *rig) dial(token string) (discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient, error) {
 	r.t.Helper()
+	conn, ctx := r.connection(token)
+	return discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+}
+
+// connection is one to the server, and what its streams' contexts are to carry.
+func (r *rig) connection(token string) (*grpc.ClientConn, context.Context) {
+	r.t.Helper()
 	conn, err := grpc.NewClient(r.address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: r.authority.Pool(), MinVersion: tls.VersionTLS13})),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	if err != nil {
@@ -260,7 +289,7 @@ func (r *rig) dial(token string) (discoveryv3.AggregatedDiscoveryService_DeltaAg
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", token)
 	}
-	return discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	return conn, ctx
 }
 
 const rawKey = "a-key-of-some-length-that-is-drawn"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -55,6 +56,9 @@ type generation struct {
 	number uint64
 	items  []*item // sorted by name
 	digest string
+
+	named sync.Once
+	has   *vocabulary
 }
 
 // encoder makes items, and keeps those whose resource stays.

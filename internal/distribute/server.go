@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/report"
 )
 
 const (
@@ -46,15 +47,21 @@ type ServerConfig struct {
 	// connection and its next one, which every half hour brings, the proxy is not counted. It must not block. May be nil.
 	Changed func(gateway string)
 
-	Logger  *slog.Logger
-	Streams int // at once, of one Gateway; 0: 256
+	// Reported is told what a proxy of a Gateway reports, of the Gateway's own routes, policies and backends alone; a stream
+	// is one proxy's, and nil is its end. It must not block. Nil: no reports are taken.
+	Reported func(gateway string, stream uint64, r *report.Report)
+
+	Logger      *slog.Logger
+	Streams     int           // at once, of one Gateway; 0: 256
+	ReportPause time.Duration // after a report, before the same proxy's next is read; 0: 1 s
 }
 
 // Server sends the proxies of every Gateway what the newest plan has for it.
 type Server struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
-	config ServerConfig
-	grpc   *grpc.Server
+	config    ServerConfig
+	grpc      *grpc.Server
+	reporting reporting
 
 	publishing sync.Mutex // one Publish at a time
 	encoder    encoder
@@ -78,7 +85,10 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if c.Changed == nil {
 		c.Changed = func(string) {}
 	}
-	s := &Server{config: c, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}}
+	if c.ReportPause == 0 {
+		c.ReportPause = reportPause
+	}
+	s := &Server{config: c, reporting: reporting{streams: map[string]int{}}, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(c.TLS)), grpc.ConnectionTimeout(connectTime), grpc.WaitForHandlers(true),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxHeaderListSize(maxHeaders),
@@ -89,6 +99,9 @@ func NewServer(c ServerConfig) (*Server, error) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMin}),
 	)
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
+	if c.Reported != nil {
+		s.grpc.RegisterService(&reportsService, s)
+	}
 	return s, nil
 }
 

@@ -70,6 +70,7 @@ func (o *Observer) auditEnd(x *exchange.Exchange) {
 		if attemptDenied(x, i) {
 			e.event = "denied"
 			o.auditLine(x, e)
+			o.denied(x.Route, "", a.Reason)
 		}
 	}
 	if refusalDenied(x) {
@@ -78,6 +79,7 @@ func (o *Observer) auditEnd(x *exchange.Exchange) {
 			event: "denied", backend: x.Backend, policy: r.Policy, field: r.Field, reason: r.Reason, status: status(x),
 			candidates: x.Vetoed,
 		})
+		o.denied(x.Route, r.Policy, r.Reason)
 	}
 }
 

@@ -70,6 +70,9 @@ type Config struct {
 
 	MaxSeries   int          // bound of label sets in metrics; 0: 2,000; at least 3
 	Connections func() int64 // open downstream connections, for the gauge; nil: no gauge
+	// Denied is told of each denial that the audit log has as such; the strings may be of memory that is used again. It must
+	// not block. Nil: nobody is.
+	Denied func(route, policy string, reason exchange.Reason)
 	// Handshakes gives the counts of refused handshakes with clients, each pair of labels once; nil: no counter.
 	Handshakes func(yield func(socket, reason string, n int64))
 	// Backends tells how the backends of each Gateway stand, each once; nil: no metrics of them.
@@ -82,6 +85,7 @@ type Config struct {
 
 // Observer writes the logs and counts. It is safe for concurrent use.
 type Observer struct {
+	denied   func(route, policy string, reason exchange.Reason)
 	access   *stream // nil: off
 	audit    *stream
 	metrics  *metrics
@@ -103,7 +107,10 @@ func New(c Config) (*Observer, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	o := &Observer{registry: prometheus.NewRegistry()}
+	o := &Observer{registry: prometheus.NewRegistry(), denied: c.Denied}
+	if o.denied == nil {
+		o.denied = func(string, string, exchange.Reason) {}
+	}
 	var err error
 	if o.metrics, err = newMetrics(o.registry, orDefault(c.MaxSeries, defaultMaxSeries), c); err != nil {
 		return nil, fmt.Errorf("make observer: %w", err)

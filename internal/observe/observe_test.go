@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -167,6 +169,34 @@ func TestNewRefuses(t *testing.T) {
 			_ = o.Close(t.Context())
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Whoever is told of denials is told of those of the audit log, and of no others.
+func TestDenialsAreTold(t *testing.T) {
+	var told []string
+	audit := &output{}
+	o := newObserver(t, Config{Audit: audit, Denied: func(route, policy string, reason exchange.Reason) {
+		told = append(told, route+" "+policy+" "+string(reason))
+	}})
+	for _, x := range []*exchange.Exchange{answered(), served(), refused(), unrouted(), called()} {
+		o.End(x)
+	}
+	if err := o.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, line := range audit.lines() {
+		if l := decode(t, line); l["event"] == "denied" {
+			route, _ := l["route"].(string)
+			policy, _ := l["policy"].(string)
+			want = append(want, route+" "+policy+" "+l["reason"].(string))
+		}
+	}
+	slices.Sort(want) // the log's order is roughly that of time
+	slices.Sort(told)
+	if diff := cmp.Diff(want, told); diff != "" || len(told) < 2 {
+		t.Errorf("%d told\n%s", len(told), diff)
 	}
 }
 
