@@ -168,7 +168,7 @@ func (c *Controller) changed(s *source.Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = s
-	c.fleets.set(s, c.translate())
+	c.fleets.set(s, c.translate(), c.translator.Parameters)
 	c.ready.Store(true)
 }
 

@@ -221,7 +221,7 @@ func TestStatuses(t *testing.T) {
 		t.Errorf("no supported features: %v", class.Object["status"])
 	}
 	c.until("Gateway", "egress", "accepted", is("Accepted", metav1.ConditionTrue))
-	gateway := c.until("Gateway", "egress", "waiting for proxies", is("Programmed", metav1.ConditionFalse))
+	gateway := c.until("Gateway", "egress", "waiting for proxies", waits("no proxy is ready"))
 	route := c.until("HTTPRoute", "chat", "accepted", is("Accepted", metav1.ConditionTrue))
 	if text, _ := json.Marshal(route.Object["status"]); !strings.Contains(string(text), "example.com/other") {
 		t.Errorf("another controller's entry is gone: %s", text)

@@ -95,8 +95,8 @@ func (f *fleets) ours(namespace, name string, uid types.UID) bool {
 	return g.ours && g.object.UID == uid
 }
 
-// set says which Gateways there are: those of the plan are to run.
-func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway) {
+// set says which Gateways there are: those of the plan are to run, each as its parameters under its class's ceiling say.
+func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway, parameters func(gateway string) *v1alpha1.GatewayParameters) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wanted := map[string]gateway{}
@@ -106,9 +106,9 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway) {
 		if !ok {
 			continue
 		}
-		g := gateway{object: object, ours: true}
-		if i := object.Spec.Infrastructure; i != nil && i.ParametersRef != nil {
-			g.parameters, _ = s.Objects[plan.ObjectName("GatewayParameters", object.Namespace, i.ParametersRef.Name)].(*v1alpha1.GatewayParameters)
+		g := gateway{object: object, parameters: parameters(key), ours: true}
+		if last := f.wanted[key]; reflect.DeepEqual(last.parameters, g.parameters) { // judged anew, and the same
+			g.parameters = last.parameters
 		}
 		wanted[key] = g
 	}
