@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -28,6 +29,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/source/kube"
+	"github.com/ebbgate/ebbgate/internal/source/pods"
 	"github.com/ebbgate/ebbgate/internal/status"
 	"github.com/ebbgate/ebbgate/internal/translate"
 )
@@ -60,6 +62,7 @@ type Lease struct {
 type Controller struct {
 	config     Config
 	source     *kube.Source
+	pods       *pods.Watcher
 	translator *translate.Translator
 	statuses   *status.Writer
 	fleets     *fleets
@@ -72,6 +75,7 @@ type Controller struct {
 
 	mu       sync.Mutex // one translation at a time
 	last     *source.Snapshot
+	known    bool              // the Pods are, without which no Service would lead to any
 	problems []problem.Problem // of last
 }
 
@@ -93,9 +97,13 @@ func New(c Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client of what runs: %w", err)
 	}
+	objects, err := metadata.NewForConfig(c.REST)
+	if err != nil {
+		return nil, fmt.Errorf("make client of metadata: %w", err)
+	}
 	s := kube.New(kube.Config{Client: client, Discovery: discoverer, SecretNamespaces: c.SecretNamespaces, Logger: c.Logger})
 	controller := &Controller{
-		config: c, source: s,
+		config: c, source: s, pods: pods.New(pods.Config{Client: clients, Metadata: objects, Logger: c.Logger}),
 		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace}),
 		statuses:   status.New(client, s.Resource, c.Logger),
 		lock: &resourcelock.LeaseLock{
@@ -160,6 +168,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			elector.Run(ctx)
 		}
 	})
+	beside.Go(func() { c.pods.Run(ctx, c.seen) })
 	return c.source.Run(ctx, c.changed)
 }
 
@@ -168,7 +177,26 @@ func (c *Controller) changed(s *source.Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = s
-	c.fleets.set(s, c.translate(), c.translator.Parameters)
+	c.apply()
+}
+
+// seen takes Pods that have come or changed and, as nil, those that have gone.
+func (c *Controller) seen(workloads map[string]*plan.Workload) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	concerns := c.translator.Know(workloads)
+	if !c.known || concerns {
+		c.known = true
+		c.apply()
+	}
+}
+
+// apply puts what is there in force, once all of it is.
+func (c *Controller) apply() {
+	if c.last == nil || !c.known {
+		return
+	}
+	c.fleets.set(c.last, c.translate(), c.translator.Parameters)
 	c.ready.Store(true)
 }
 

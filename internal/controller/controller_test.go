@@ -92,6 +92,7 @@ var resources = map[string]schema.GroupVersionResource{
 
 	"GatewayParameters": {Group: "ebbgate.dev", Version: "v1alpha1", Resource: "gatewayparameters"},
 	"Deployment":        {Group: "apps", Version: "v1", Resource: "deployments"},
+	"EndpointSlice":     {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 	"Service":           {Version: "v1", Resource: "services"},
 }
 

@@ -142,6 +142,9 @@ func NewIndex[T any](c *Collection[T], keys func(key string, value T) []string) 
 	return ix
 }
 
+// Has is a look from outside the graph: whether values are found at a key.
+func (ix *Index[T]) Has(key string) bool { return len(ix.members[key]) > 0 }
+
 func (ix *Index[T]) update(key string, before, after *T) {
 	if before != nil {
 		for _, k := range ix.keys(key, *before) {

@@ -50,15 +50,18 @@ func (in *inputs) observe(fleets map[string]*attach.Fleet) {
 	}
 }
 
-// know passes on Pods.
-func (in *inputs) know(pods map[string]*plan.Workload) {
+// know passes on Pods, and reports whether a Service leads to one of them.
+func (in *inputs) know(pods map[string]*plan.Workload) (concerns bool) {
 	for key, pod := range pods {
+		last, known := in.Pods.Peek(key)
+		concerns = concerns || known && in.Endpoint(last) || pod != nil && in.Endpoint(pod)
 		if pod == nil {
 			in.Pods.Delete(key)
 		} else {
 			in.Pods.Set(key, pod)
 		}
 	}
+	return concerns
 }
 
 // fill passes on what differs from the former snapshot. An unchanged object has kept its pointer.

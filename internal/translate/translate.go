@@ -70,8 +70,8 @@ type Fleet = attach.Fleet
 func (t *Translator) Observe(fleets map[string]*Fleet) { t.inputs.observe(fleets) }
 
 // Know takes the Pods of a cluster that have come, changed or, where nil, gone, by plan.ObjectName, for the next Apply:
-// what a Service may lead to.
-func (t *Translator) Know(pods map[string]*plan.Workload) { t.inputs.know(pods) }
+// what a Service may lead to. It reports whether the next Apply may come to something else therefore.
+func (t *Translator) Know(pods map[string]*plan.Workload) bool { return t.inputs.know(pods) }
 
 // Apply translates a snapshot.
 func (t *Translator) Apply(s *source.Snapshot) *Result {

@@ -71,6 +71,7 @@ type Inputs struct {
 	slicesByService   *derive.Index[*discoveryv1.EndpointSlice]
 	policiesByTarget  *derive.Index[Policy]
 	podsByAddress     *derive.Index[*plan.Workload]
+	slicesByAddress   *derive.Index[*discoveryv1.EndpointSlice]
 }
 
 // NewInputs adds the empty sources and their indexes to a graph.
@@ -101,6 +102,17 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		return []string{plan.ObjectName("Service", slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])}
 	})
 	in.policiesByTarget = derive.NewIndex(in.Policies.Collection, func(_ string, p Policy) []string { return in.claims(p) })
+	in.slicesByAddress = derive.NewIndex(in.Slices.Collection, func(_ string, slice *discoveryv1.EndpointSlice) []string {
+		var keys []string
+		for _, endpoint := range slice.Endpoints {
+			for _, text := range endpoint.Addresses {
+				if a, err := netip.ParseAddr(text); err == nil {
+					keys = append(keys, a.Unmap().String())
+				}
+			}
+		}
+		return keys
+	})
 	in.podsByAddress = derive.NewIndex(in.Pods.Collection, func(_ string, pod *plan.Workload) []string {
 		keys := make([]string, len(pod.Addresses))
 		for i, a := range pod.Addresses {
@@ -109,6 +121,11 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		return keys
 	})
 	return in
+}
+
+// Endpoint reports whether a Pod's address is an endpoint of any Service.
+func (in *Inputs) Endpoint(pod *plan.Workload) bool {
+	return slices.ContainsFunc(pod.Addresses, func(a netip.Addr) bool { return in.slicesByAddress.Has(a.String()) })
 }
 
 // Pod reports whether an address is a known Pod's of a namespace, and of no other's.
