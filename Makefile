@@ -52,12 +52,14 @@ propagation: ## change routes among 1,000 on a real API server, and write docs/p
 	bash test/cluster/cluster.sh control-plane
 	go test -count 1 -timeout 30m ./test/propagation -routes 1000 -changes 500 -report $(CURDIR)/docs/propagation.md
 
-generate: ## regenerate deep copies, CRDs and third-party notices
+generate: ## regenerate deep copies, CRDs, the chart's copies and third-party notices
 	deploy/crds/generate.sh
+	go run ./deploy/helm/rules
 	go run ./deploy/notices
 
 check-generated: ## fail where generated files are stale
 	deploy/crds/generate.sh --check
+	go run ./deploy/helm/rules -check
 	go run ./deploy/notices -check
 
 image: ## build the images into bin/image (IMAGE: flags of deploy/image, such as -tag or -push)

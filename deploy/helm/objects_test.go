@@ -3,6 +3,7 @@ package helm_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -247,6 +248,22 @@ func TestController(t *testing.T) {
 	for _, name := range []string{"POD_NAME", "POD_NAMESPACE", "POD_IP"} {
 		if env(plain, name) == "" {
 			t.Errorf("no variable %s", name)
+		}
+	}
+}
+
+// TestCommandTakesArguments gives the command itself what the Pods give it: outside a cluster it misses nothing but the cluster.
+func TestCommandTakesArguments(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "ebbgate")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/ebbgate").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, file := range values(t) {
+		spec := find[appsv1.Deployment](t, render(t, "--values", file), "Deployment", "ebbgate-controller").Spec.Template.Spec
+		command := exec.CommandContext(t.Context(), binary, spec.Containers[0].Args...)
+		command.Env = []string{"POD_NAMESPACE=" + namespace, "POD_NAME=a", "POD_IP=192.0.2.1"}
+		if out, err := command.CombinedOutput(); err == nil || !strings.Contains(string(out), "this is no Pod") {
+			t.Errorf("%s: %v, %s; want that it is no Pod", file, err, out)
 		}
 	}
 }

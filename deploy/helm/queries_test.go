@@ -3,6 +3,7 @@ package helm_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -14,16 +15,47 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metricsql"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/ebbgate/ebbgate/internal/controller"
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/observe"
 )
 
 // metric is what a scrape shows of a metric: its labels, and their values.
 type metric map[string][]string
+
+// controls adds what a controller shows, by what its collector describes: of a Gateway it shows nothing before there is one.
+func controls(t *testing.T, metrics map[string]metric) {
+	t.Helper()
+	c, err := controller.New(controller.Config{REST: &rest.Config{Host: "https://127.0.0.1:1"}, Listen: ":9443", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(chan *prometheus.Desc)
+	go func() {
+		c.Metrics().Describe(all)
+		close(all)
+	}()
+	for desc := range all {
+		text := desc.String()
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(text)[1]
+		made := metric{}
+		for _, label := range strings.FieldsFunc(regexp.MustCompile(`variableLabels: {(.*)}}`).FindStringSubmatch(text)[1], func(r rune) bool { return r == ',' }) {
+			made[label] = []string{}
+		}
+		if strings.HasSuffix(name, "_seconds") { // a histogram
+			metrics[name+"_sum"], metrics[name+"_count"] = made, made
+			name, made = name+"_bucket", maps.Clone(made)
+			made["le"] = []string{}
+		}
+		metrics[name] = made
+	}
+}
 
 // given are labels that Prometheus adds to every series.
 var given = []string{"job", "instance"}
@@ -163,6 +195,7 @@ func grouped(t *testing.T, query string) []string {
 // values that are written out.
 func TestQueries(t *testing.T) {
 	metrics := scraped(t)
+	controls(t, metrics)
 	asked := map[string]bool{}
 	all := queries(t)
 	for _, what := range slices.Sorted(maps.Keys(all)) {

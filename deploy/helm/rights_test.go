@@ -4,11 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/ebbgate/ebbgate/internal/controller"
 )
 
 const account = "system:serviceaccount:" + namespace + ":ebbgate-controller"
@@ -23,6 +28,36 @@ func (c *cluster) may(t *testing.T, who string, right authorizationv1.ResourceAt
 		t.Fatal(err)
 	}
 	return review.Status.Allowed
+}
+
+// TestRules holds the chart's roles to the rights that the controller names itself, and its bindings to the roles.
+func TestRules(t *testing.T) {
+	for _, file := range values(t) {
+		objects := render(t, "--values", file)
+		for _, c := range []struct {
+			kind, name string
+			want       []rbacv1.PolicyRule
+		}{
+			{"ClusterRole", "ebbgate-controller", controller.ClusterRules()},
+			{"Role", "ebbgate-controller", controller.NamespaceRules()},
+			{"ClusterRole", "ebbgate-controller-secrets", controller.SecretRules()},
+		} {
+			role := find[rbacv1.ClusterRole](t, objects, c.kind, c.name)
+			if diff := cmp.Diff(c.want, role.Rules); diff != "" {
+				t.Errorf("%s: %s %s (-controller +chart):\n%s", file, c.kind, c.name, diff)
+			}
+		}
+		for _, o := range objects {
+			if o.GroupVersionKind().Group != rbacv1.GroupName || !strings.HasSuffix(o.GetKind(), "Binding") {
+				continue
+			}
+			binding := find[rbacv1.ClusterRoleBinding](t, []*unstructured.Unstructured{o}, o.GetKind(), o.GetName())
+			want := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: "ebbgate-controller"}}
+			if diff := cmp.Diff(want, binding.Subjects); diff != "" || binding.RoleRef.Name != o.GetName() {
+				t.Errorf("%s: %s %s gives %s to (-want +got):\n%s", file, o.GetKind(), o.GetName(), binding.RoleRef.Name, diff)
+			}
+		}
+	}
 }
 
 // TestSecretRights gives the controller the rights that the chart does, and asks the API server whose Secrets it may read.

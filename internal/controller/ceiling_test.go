@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -44,7 +45,9 @@ func TestClassCeiling(t *testing.T) {
 	c := newCluster(t)
 	text := fmt.Sprintf(limited, c.namespace)
 	c.apply(text)
-	t.Cleanup(func() { _ = c.client.Resource(resources["GatewayClass"]).Delete(t.Context(), "limited", metav1.DeleteOptions{}) })
+	t.Cleanup(func() {
+		must(t, c.client.Resource(resources["GatewayClass"]).Delete(context.WithoutCancel(t.Context()), "limited", metav1.DeleteOptions{}))
+	})
 	c.replica("one")
 	c.until("GatewayClass", "limited", "accepted", is("Accepted", metav1.ConditionTrue))
 	within := func(n int64) func(*unstructured.Unstructured) bool {
