@@ -24,6 +24,8 @@ func TestIdentify(t *testing.T) {
 		three:                     "BSD-3-Clause",
 		mit + "\n---\n" + three:   "MIT BSD-3-Clause",
 		"All rights are reserved": "",
+		"Permission to use, copy, modify, and/or distribute this software for any\npurpose": "ISC",
+		"Permission to use, copy, modify, and distribute this software for any purpose":     "ISC",
 	} {
 		if got := identify(text); !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("identify(%.40q…) = %v, want %s", text, got, want)
