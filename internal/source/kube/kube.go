@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ const (
 	late     = 200 * time.Millisecond // after the first change, at most
 	discover = 30 * time.Second       // between two looks for kinds that were not served before
 	grumble  = time.Minute            // between two lines of log about the same kind
+	own      = "ebbgate.dev"          // group of our kinds
 )
 
 // Config is what a Source is made of. All is required but SecretNamespaces.
@@ -49,6 +51,7 @@ type Source struct {
 	watches   []*watch
 	resources map[string]schema.GroupVersionResource // by kind, of those that are watched
 	grumbled  map[string]time.Time                   // by kind
+	unserved  []string                               // kinds that were not served when it was last asked
 	last      map[string]source.Object               // of the newest snapshot; nil before the first
 }
 
@@ -119,6 +122,7 @@ func (s *Source) Run(ctx context.Context, changed func(*source.Snapshot)) error 
 // find watches the kinds that the cluster serves and that are not watched yet.
 func (s *Source) find(ctx context.Context, watching *sync.WaitGroup) error {
 	served := map[schema.GroupVersion]map[string]metav1.APIResource{}
+	var unserved []ebbschema.Kind
 	for _, kind := range s.schema.Kinds() {
 		if _, ok := s.Resource(kind.Kind); ok {
 			continue
@@ -140,8 +144,32 @@ func (s *Source) find(ctx context.Context, watching *sync.WaitGroup) error {
 				break
 			}
 		}
+		if _, ok := s.Resource(kind.Kind); !ok {
+			unserved = append(unserved, kind)
+		}
 	}
+	s.miss(ctx, unserved)
 	return nil
+}
+
+// miss says which kinds the cluster does not serve, where that has changed. Without Gateways and our own kinds there is
+// nothing to do; without the others nobody can have written one.
+func (s *Source) miss(ctx context.Context, unserved []ebbschema.Kind) {
+	level := slog.LevelInfo
+	var names []string
+	for _, kind := range unserved {
+		names = append(names, kind.String())
+		if kind.Group == own || kind.Kind == "GatewayClass" || kind.Kind == "Gateway" {
+			level = slog.LevelWarn
+		}
+	}
+	s.mu.Lock()
+	changed := !slices.Equal(names, s.unserved)
+	s.unserved = names
+	s.mu.Unlock()
+	if changed && len(names) > 0 {
+		s.config.Logger.Log(ctx, level, "the cluster does not serve kinds that are read here: install their CRDs, and they are taken up", "kinds", names)
+	}
 }
 
 // byKind are the resources that are no subresource.

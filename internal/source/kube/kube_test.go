@@ -1,8 +1,11 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,5 +144,36 @@ func TestSecretsOfSomeNamespaces(t *testing.T) {
 	objects := c.until("the Secret", func(o map[string]source.Object) bool { return len(o) > 0 }).Objects
 	if len(objects) != 1 || objects["Secret/ai/key"] == nil {
 		t.Errorf("%v", objects)
+	}
+}
+
+// TestTellsWhatIsNotServed asks a cluster without Gateway API what it serves, and again once it has Gateways.
+func TestTellsWhatIsNotServed(t *testing.T) {
+	gateways := schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}
+	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{gateways: "GatewayList"})
+	discovered := &fakediscovery.FakeDiscovery{Fake: &clienttesting.Fake{}}
+	var log bytes.Buffer
+	s := New(Config{Client: client, Discovery: discovered, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	find := func() string {
+		t.Helper()
+		log.Reset()
+		if err := s.find(ctx, &watching); err != nil {
+			t.Fatal(err)
+		}
+		return log.String()
+	}
+	if said := find(); !strings.Contains(said, "level=WARN") || !strings.Contains(said, "Gateway.gateway.networking.k8s.io") || !strings.Contains(said, "Backend.ebbgate.dev") {
+		t.Errorf("it said %q", said)
+	}
+	if said := find(); said != "" {
+		t.Errorf("a second time it said %q", said)
+	}
+	discovered.Resources = []*metav1.APIResourceList{{GroupVersion: gateways.GroupVersion().String(), APIResources: []metav1.APIResource{{Name: "gateways", Kind: "Gateway"}}}}
+	if said := find(); strings.Contains(said, " Gateway.gateway") || !strings.Contains(said, "GatewayClass.gateway.networking.k8s.io") {
+		t.Errorf("with Gateways it said %q", said)
 	}
 }
