@@ -20,7 +20,10 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/restmapper"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
 // cluster is a real API server that also has the Prometheus operator's kinds, and the namespaces that values name.
@@ -278,6 +281,20 @@ func env(spec corev1.PodSpec, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestClass holds the GatewayClass to the controller's name, and to the parameters that values name.
+func TestClass(t *testing.T) {
+	plain := find[gwapiv1.GatewayClass](t, render(t), "GatewayClass", "ebbgate")
+	if plain == nil || plain.Spec.ControllerName != attach.Controller || plain.Spec.ParametersRef != nil {
+		t.Errorf("%+v", plain)
+	}
+	inside := gwapiv1.Namespace(namespace)
+	want := &gwapiv1.ParametersReference{Group: attach.Group, Kind: "GatewayParameters", Name: "ceilings", Namespace: &inside}
+	all := find[gwapiv1.GatewayClass](t, render(t, "--values", "testdata/values/all.yaml"), "GatewayClass", "egress")
+	if all == nil || !cmp.Equal(all.Spec.ParametersRef, want) {
+		t.Errorf("%+v", all)
+	}
 }
 
 // TestServices holds that the plan's Service has no selector, by which replicas that do not lead would be found too.
