@@ -29,7 +29,7 @@ main() {
 	helm=$("$TOP/deploy/helm/tools.sh")/helm
 	eval "$("$HERE/cluster.sh" env)"
 	say "install"
-	"$helm" upgrade --install ebbgate "$TOP/deploy/helm/ebbgate" --namespace ebbgate-system --create-namespace \
+	"$helm" upgrade --install ebbgate "$TOP/deploy/helm/ebbgate" --namespace ebbgate-system --create-namespace --take-ownership --force-conflicts \
 		--set image.tag="$v" --set proxyImage.tag="$v" "$@" --wait --timeout 3m >&2
 	kubectl wait --for=condition=Accepted gatewayclass/ebbgate --timeout=60s >&2
 	say "installed"
