@@ -67,6 +67,8 @@ type Controller struct {
 	statuses   *status.Writer
 	fleets     *fleets
 	serving    *serving
+	reports    *reports
+	clients    kubernetes.Interface
 	metrics    *metrics
 	lock       resourcelock.Interface
 	ready      atomic.Bool
@@ -103,7 +105,7 @@ func New(c Config) (*Controller, error) {
 	}
 	s := kube.New(kube.Config{Client: client, Discovery: discoverer, SecretNamespaces: c.SecretNamespaces, Logger: c.Logger})
 	controller := &Controller{
-		config: c, source: s, pods: pods.New(pods.Config{Client: clients, Metadata: objects, Logger: c.Logger}),
+		config: c, source: s, pods: pods.New(pods.Config{Client: clients, Metadata: objects, Logger: c.Logger}), reports: newReports(), clients: clients,
 		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace}),
 		statuses:   status.New(client, s.Resource, c.Logger),
 		lock: &resourcelock.LeaseLock{
@@ -122,7 +124,7 @@ func New(c Config) (*Controller, error) {
 		client: clients, listen: c.Listen, namespace: c.Namespace, service: c.Service, address: c.Address, logger: c.Logger,
 		authority: newAuthority(clients, c.Namespace, host, c.Trust),
 		admission: &admission{client: clients, proxy: proxies, ours: controller.fleets.ours},
-		heard:     controller.fleets.heard, said: newSaid(),
+		heard:     controller.fleets.heard, said: newSaid(), reported: controller.reports.take,
 	}
 	controller.fleets.acknowledged, controller.fleets.changed = controller.serving.acknowledged, controller.again
 	controller.metrics = newMetrics(controller)
@@ -150,6 +152,16 @@ func (c *Controller) Problems() []problem.Problem {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.problems
+}
+
+// object is one of the cluster's, by its plan name; nil where there is none.
+func (c *Controller) object(key string) source.Object {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		return nil
+	}
+	return c.last.Objects[key]
 }
 
 // Run works until ctx ends. The error says why it could not begin.
@@ -210,6 +222,7 @@ func (c *Controller) again() {
 func (c *Controller) translate() []*plan.Gateway {
 	defer c.metrics.translated(time.Now())
 	c.translator.Observe(c.fleets.observed(c.last))
+	c.translator.Hear(c.reports.health())
 	result := c.translator.Apply(c.last)
 	c.problems = result.Problems
 	c.serving.publish(result.Plan)
@@ -246,6 +259,9 @@ func (c *Controller) lead(ctx context.Context) {
 			return
 		}
 		beside.Go(func() { c.fleets.run(ctx) })
+		beside.Go(func() {
+			c.reports.run(ctx, newEvents(c.clients, c.config.Identity, c.config.Logger, c.object).write, c.again)
+		})
 		c.serving.run(ctx, c.fleets.trust)
 	})
 	c.statuses.Run(ctx)

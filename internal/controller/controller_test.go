@@ -70,6 +70,7 @@ func (c *cluster) replica(name string) *replica {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	controller.reports.every = 20 * time.Millisecond
 	ctx, stop := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	r := &replica{controller, stop, make(chan error, 1)}
 	go func() { r.done <- r.Run(ctx) }()
@@ -94,6 +95,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Deployment":        {Group: "apps", Version: "v1", Resource: "deployments"},
 	"EndpointSlice":     {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 	"Service":           {Version: "v1", Resource: "services"},
+	"Event":             {Group: "events.k8s.io", Version: "v1", Resource: "events"},
 }
 
 func (c *cluster) of(kind string) dynamic.ResourceInterface {

@@ -33,6 +33,8 @@ func ClusterRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{gatewayAPI}, Resources: statuses(gateway), Verbs: []string{"patch"}},
 		{APIGroups: []string{"gateway.networking.x-k8s.io"}, Resources: statuses(experimental), Verbs: []string{"patch"}},
 		{APIGroups: []string{"ebbgate.dev"}, Resources: statuses(own), Verbs: []string{"patch"}},
+		// what proxies deny
+		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "get", "patch"}},
 		// who a proxy is
 		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}},

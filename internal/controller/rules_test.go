@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/schema"
 )
@@ -56,6 +57,7 @@ spec: {ports: [{port: 9443}]}
 		Image: proxyImage, Service: "ebbgate-controller", Listen: "127.0.0.1:0", Address: "192.0.2.1", SecretNamespaces: []string{c.namespace},
 	})
 	must(t, err)
+	controller.reports.every = 20 * time.Millisecond
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &replica{controller, stop, make(chan error, 1)}
 	go func() { r.done <- r.Run(ctx) }()
@@ -69,6 +71,8 @@ spec: {ports: [{port: 9443}]}
 	case <-time.After(patience):
 		t.Fatal("no plan came")
 	}
+	p.tells.Store(denied("", "", exchange.RouteNotFound, 1))
+	c.event("Gateway", "RouteNotFound", 1)
 	c.readyOf("egress-ebbgate", 1)
 	c.until("Gateway", "egress", "programmed", isProgrammed)
 	for end := time.Now().Add(patience); ; {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/distribute"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/report"
 )
 
 const (
@@ -39,7 +40,8 @@ type serving struct {
 	authority *authority
 	admission *admission
 	logger    *slog.Logger
-	heard     func(gateways map[string]bool) // what proxies have, or how many there are, has changed
+	heard     func(gateways map[string]bool)                           // what proxies have, or how many there are, has changed
+	reported  func(gateway string, stream uint64, told *report.Report) // it waits for nobody
 
 	mu     sync.Mutex
 	newest *plan.Plan // nil before the cluster has been read
@@ -148,7 +150,7 @@ func (s *serving) serve(ctx context.Context) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	server, err := distribute.NewServer(distribute.ServerConfig{
-		TLS: s.authority.config(), Authenticate: s.admission.authenticate, Changed: s.said.changed, Logger: s.logger,
+		TLS: s.authority.config(), Authenticate: s.admission.authenticate, Changed: s.said.changed, Reported: s.reported, Logger: s.logger,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -24,6 +24,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/distribute"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/policy/order"
+	"github.com/ebbgate/ebbgate/internal/report"
 )
 
 // typed are the clients of what runs.
@@ -91,6 +92,7 @@ func (c *cluster) token(account string, pod *corev1.Pod, audience string) string
 type proxy struct {
 	plans   chan *plan.Plan
 	refuses atomic.Pointer[string]
+	tells   atomic.Pointer[report.Report] // once; then of its backends alone
 	stop    func()
 }
 
@@ -121,7 +123,16 @@ func (c *cluster) proxy(r *replica, token string) *proxy {
 			}
 			return nil
 		},
-		Backoff: 50 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+		Report: func() *report.Report {
+			told := p.tells.Load()
+			if told == nil {
+				return &report.Report{}
+			}
+			p.tells.CompareAndSwap(told, &report.Report{Backends: told.Backends})
+			return told
+		},
+		ReportEvery: 10 * time.Millisecond,
+		Backoff:     50 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
 	})
 	must(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))

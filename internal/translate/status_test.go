@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,6 +153,66 @@ spec:
 	if c := meta.FindStatusCondition(status.Conditions, attach.Programmed); c == nil || c.Reason != notUsable {
 		t.Errorf("an address that cannot be had: %+v", c)
 	}
+}
+
+// How a Backend stands is what proxies tell; what nobody tells is as the status says, until it is sure that nobody does.
+func TestHealth(t *testing.T) {
+	translator, validator := New(Config{Kinds: kinds(), Kubernetes: true}), schema.New()
+	s := func() *source.Snapshot {
+		return load(t, validator, `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: ebbgate}
+spec: {controllerName: ebbgate.dev/egress-gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: ai}
+spec:
+  gatewayClassName: ebbgate
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+---
+apiVersion: ebbgate.dev/v1alpha1
+kind: Backend
+metadata: {name: openai, namespace: ai}
+spec:
+  type: ExternalHostname
+  externalHostname: {hostname: api.openai.com}
+  port: {number: 443}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: chat, namespace: ai}
+spec:
+  parentRefs: [{name: egress}]
+  rules: [{backendRefs: [{group: ebbgate.dev, kind: Backend, name: openai}]}]
+`)
+	}
+	at := Reach{Backend: "Backend/ai/openai", Gateway: "ai/egress"}
+	told := func(h Health) map[Reach]Health { return map[Reach]Health{at: h} }
+	f := func(what string, s *source.Snapshot, all map[Reach]Health, sure bool, want string) {
+		t.Helper()
+		translator.Hear(all, sure)
+		got := ""
+		if c := meta.FindStatusCondition(statusOf(t, translator.Apply(s), "Backend/ai/openai").Ancestors[0].Conditions, attach.Healthy); c != nil {
+			got = strings.TrimSuffix(fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message), ": ")
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	fresh, known := s(), s()
+	known.Objects["Backend/ai/openai"].(*v1alpha1.Backend).Status.Ancestors = []gwapiv1.PolicyAncestorStatus{attach.GatewayAncestor("ai/egress", []metav1.Condition{
+		{Type: attach.Healthy, Status: metav1.ConditionFalse, Reason: "Unhealthy", Message: "as before", LastTransitionTime: metav1.Now()},
+	})}
+	f("nothing told", fresh, nil, false, "")
+	f("healthy", fresh, told(Health{Proxies: 2}), false, "True Healthy")
+	f("some", fresh, told(Health{Proxies: 4, Out: 1, Returning: 2}), false, "True PartlyHealthy: of 4 proxies 1 send it no requests, and 2 fewer than its share")
+	f("out", fresh, told(Health{Proxies: 1, Out: 1}), true, "False Unhealthy: no proxy sends it requests: it is ejected, set aside, or fails its checks")
+	f("no longer told", fresh, nil, true, "")
+	f("of another Gateway", fresh, map[Reach]Health{{at.Backend, "ai/other"}: {Proxies: 1}}, true, "")
+	f("written before, and not told yet", known, nil, false, "False Unhealthy: as before")
+	f("written before, and nobody tells", known, nil, true, "")
+	f("written before, and told otherwise", known, told(Health{Proxies: 1}), false, "True Healthy")
 }
 
 // No list of conditions is longer than its schema allows, however many kinds of policies there are.

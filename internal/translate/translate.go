@@ -73,6 +73,16 @@ func (t *Translator) Observe(fleets map[string]*Fleet) { t.inputs.observe(fleets
 // what a Service may lead to. It reports whether the next Apply may come to something else therefore.
 func (t *Translator) Know(pods map[string]*plan.Workload) bool { return t.inputs.know(pods) }
 
+// Reach is a backend as a Gateway reaches it; Health is how its proxies see it there.
+type (
+	Reach  = attach.Reach
+	Health = attach.Health
+)
+
+// Hear says how backends stand, for the statuses of the next Apply. While it is not sure that all proxies have told, a
+// status of which nothing is told says what it said. Standalone nobody calls it.
+func (t *Translator) Hear(all map[Reach]Health, sure bool) { t.inputs.Hears.Set(all, sure) }
+
 // Apply translates a snapshot.
 func (t *Translator) Apply(s *source.Snapshot) *Result {
 	t.inputs.fill(s)

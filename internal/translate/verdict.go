@@ -33,7 +33,7 @@ func (g *graph) deriveVerdicts(stamp stamp) {
 		return verdicts(key, route.Judge(key, t, g.affecting(r, key)))
 	})
 	judge := func(r *derive.Reader, key string, t *backend.Translated) map[string]*attach.Verdict {
-		return verdicts(key, backend.Judge(t, g.reaching(r, key), g.affecting(r, key)))
+		return verdicts(key, backend.Judge(r, g.in, t, g.reaching(r, key), g.affecting(r, key)))
 	}
 	backends := derive.Derive(g.Graph, "backend statuses", g.destinations, judge)
 	standard := derive.Derive(g.Graph, "xbackend statuses", g.standard, judge)

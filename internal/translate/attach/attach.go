@@ -66,6 +66,7 @@ type Inputs struct {
 	Fleets     derive.Source[*Fleet]        // by the key of their Gateway
 	Pods       derive.Source[*plan.Workload]
 	Ceilings   *derive.Collection[*Ceiling] // of classes of ours
+	Hears      *Hears
 
 	grantsByNamespace *derive.Index[*gwapiv1.ReferenceGrant]
 	slicesByService   *derive.Index[*discoveryv1.EndpointSlice]
@@ -93,6 +94,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		Grants:     derive.NewSource[*gwapiv1.ReferenceGrant](g),
 		Others:     derive.NewSource[source.Object](g),
 		Fleets:     derive.NewSource[*Fleet](g),
+		Hears:      NewHears(g),
 		Pods:       derive.NewSource[*plan.Workload](g),
 	}
 	in.grantsByNamespace = derive.NewIndex(in.Grants.Collection, func(_ string, grant *gwapiv1.ReferenceGrant) []string {

@@ -6,8 +6,10 @@ package backend
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
@@ -115,8 +117,27 @@ func (t *Translated) addresses(refuse func(field, message, mend string)) {
 	}
 }
 
+// written is what the status says of the backend at a Gateway.
+func (t *Translated) written(gateway string) []metav1.Condition {
+	at := attach.GatewayAncestor(gateway, nil).AncestorRef
+	ancestors := t.Backend.Status.Ancestors
+	if t.Standard != nil {
+		before := Written(t.Standard.object)
+		ancestors = before.Ancestors
+		for _, p := range before.Parents {
+			ancestors = append(ancestors, gwapiv1.PolicyAncestorStatus{AncestorRef: p.ParentRef, ControllerName: p.ControllerName, Conditions: p.Conditions})
+		}
+	}
+	for _, a := range ancestors {
+		if a.ControllerName == attach.Controller && reflect.DeepEqual(a.AncestorRef, at) {
+			return a.Conditions
+		}
+	}
+	return nil
+}
+
 // Judge is the verdict on a Backend that Gateways, as namespace/name, reach through routes.
-func Judge(t *Translated, gateways, policies []string) *attach.Verdict {
+func Judge(r *derive.Reader, in *attach.Inputs, t *Translated, gateways, policies []string) *attach.Verdict {
 	v := &attach.Verdict{Problems: t.Problems}
 	if t.Plan.Fault != nil {
 		v.Degrades = gateways
@@ -126,6 +147,7 @@ func Judge(t *Translated, gateways, policies []string) *attach.Verdict {
 		conditions := attach.Conditions{Generation: t.Backend.Generation}
 		conditions.Judge(attach.Accepted, string(gwapiv1.PolicyReasonAccepted), t.Problems)
 		conditions.Judge(attach.ResolvedRefs, string(gwapiv1.RouteReasonResolvedRefs), t.Problems)
+		conditions.Health(r, in.Hears, attach.Reach{Backend: t.Plan.Name, Gateway: gateway}, t.written(gateway))
 		conditions.Affected(policies)
 		ours = append(ours, attach.GatewayAncestor(gateway, conditions.List))
 	}

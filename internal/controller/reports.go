@@ -1,0 +1,128 @@
+package controller
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/ebbgate/ebbgate/internal/report"
+	"github.com/ebbgate/ebbgate/internal/translate"
+)
+
+const (
+	reportsEvery = 5 * time.Second  // Events are written, and health is told, at most so often
+	reportsKnown = 30 * time.Second // from the beginning of a lead: by then every proxy has told of its backends
+	maxCauses    = 4096             // of denials that wait for their Event
+)
+
+// cause is a way to be denied at a Gateway, by namespace/name.
+type cause struct {
+	gateway string
+	report.Cause
+}
+
+// reports merge what the proxies of all Gateways tell. Only the replica that leads hears any.
+type reports struct {
+	every, known time.Duration
+
+	mu      sync.Mutex
+	stands  map[string]map[uint64][]report.Backend // by Gateway and proxy
+	denials map[cause]int64
+	sure    bool // what is not there nobody tells
+}
+
+func newReports() *reports {
+	return &reports{every: reportsEvery, known: reportsKnown, stands: map[string]map[uint64][]report.Backend{}, denials: map[cause]int64{}}
+}
+
+// take takes a report; nil is a proxy's end. It waits for nobody.
+func (r *reports) take(gateway string, stream uint64, told *report.Report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if told == nil {
+		if delete(r.stands[gateway], stream); len(r.stands[gateway]) == 0 {
+			delete(r.stands, gateway)
+		}
+		return
+	}
+	if r.stands[gateway] == nil {
+		r.stands[gateway] = map[uint64][]report.Backend{}
+	}
+	r.stands[gateway][stream] = told.Backends
+	for _, d := range told.Denials {
+		c := cause{gateway, d.Cause}
+		if _, there := r.denials[c]; there || len(r.denials) < maxCauses {
+			r.denials[c] += d.Count
+		}
+	}
+}
+
+// denied are the denials since it was asked last.
+func (r *reports) denied() map[cause]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	denials := r.denials
+	r.denials = map[cause]int64{}
+	return denials
+}
+
+// health is how the backends of all Gateways stand, over their proxies; sure says that what is missing nobody tells of.
+func (r *reports) health() (all map[translate.Reach]translate.Health, sure bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all = map[translate.Reach]translate.Health{}
+	for gateway, proxies := range r.stands {
+		for _, backends := range proxies {
+			for _, b := range backends {
+				at := translate.Reach{Backend: b.Name, Gateway: gateway}
+				h := all[at]
+				h.Proxies++
+				switch {
+				case b.Share == 0:
+					h.Out++
+				case b.Share < 1:
+					h.Returning++
+				}
+				all[at] = h
+			}
+		}
+	}
+	return all, r.sure
+}
+
+// run has Events written and health told, until ctx ends.
+func (r *reports) run(ctx context.Context, write func(ctx context.Context, denials map[cause]int64), changed func()) {
+	defer r.forget()
+	ticker := time.NewTicker(r.every)
+	defer ticker.Stop()
+	known := time.After(r.known)
+	last, _ := r.health()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-known:
+			r.mu.Lock()
+			r.sure = true
+			r.mu.Unlock()
+			changed()
+			continue
+		case <-ticker.C:
+		}
+		write(ctx, r.denied())
+		if now, _ := r.health(); !reflect.DeepEqual(last, now) {
+			last = now
+			changed()
+		}
+	}
+}
+
+// forget is what becomes of it all with the lead.
+func (r *reports) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.stands)
+	clear(r.denials)
+	r.sure = false
+}
