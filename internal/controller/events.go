@@ -158,7 +158,7 @@ func (e *events) put(ctx context.Context, s *series) error {
 		event := s.event.DeepCopy()
 		event.EventTime = metav1.NewMicroTime(s.seen)
 		if n := s.count - s.written; n > 1 { // a series has two at least
-			event.Series = &eventsv1.EventSeries{Count: int32(min(n, 1<<31-1)), LastObservedTime: metav1.NewMicroTime(s.seen)} //nolint:gosec // bounded here
+			event.Series = &eventsv1.EventSeries{Count: int32(min(n, 1<<31-1)), LastObservedTime: metav1.NewMicroTime(s.seen)}
 		}
 		_, err := client.Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
 		if err == nil {

@@ -102,6 +102,7 @@ func TestReportsGoOnAfterTheControllersAbsence(t *testing.T) {
 	})
 	r.heard()
 	r.stop()
+	r.logged("no connection to the controller", 1) // what it counted before may have gone with the connection
 	tally.Denied("HTTPRoute/a/r0000", "", exchange.HostDenied)
 	r.start()
 	r.publish(configured(1))

@@ -209,7 +209,7 @@ spec:
 	f("some", fresh, told(Health{Proxies: 4, Out: 1, Returning: 2}), false, "True PartlyHealthy: of 4 proxies 1 send it no requests, and 2 fewer than its share")
 	f("out", fresh, told(Health{Proxies: 1, Out: 1}), true, "False Unhealthy: no proxy sends it requests: it is ejected, set aside, or fails its checks")
 	f("no longer told", fresh, nil, true, "")
-	f("of another Gateway", fresh, map[Reach]Health{{at.Backend, "ai/other"}: {Proxies: 1}}, true, "")
+	f("of another Gateway", fresh, map[Reach]Health{{Backend: at.Backend, Gateway: "ai/other"}: {Proxies: 1}}, true, "")
 	f("written before, and not told yet", known, nil, false, "False Unhealthy: as before")
 	f("written before, and nobody tells", known, nil, true, "")
 	f("written before, and told otherwise", known, told(Health{Proxies: 1}), false, "True Healthy")
