@@ -81,8 +81,9 @@ func (f *flags) run(c *cobra.Command) (err error) {
 	defer func() { err = errors.Join(err, server.Close()) }()
 	client, err := distribute.NewClient(distribute.ClientConfig{
 		Address: f.controller, ServerName: f.name, CA: f.ca, Token: f.token, Configs: configs(), Logger: logger,
-		Update: func(ctx context.Context, p *plan.Plan) error { return f.update(ctx, server, p) },
-		Report: func() *report.Report { return server.Report(f.gateway) },
+		Update:    func(ctx context.Context, p *plan.Plan) error { return f.update(ctx, server, p) },
+		Report:    func() *report.Report { return server.Report(f.gateway) },
+		Workloads: server.Know,
 	})
 	if err != nil {
 		return err

@@ -196,6 +196,7 @@ func (c *Controller) changed(s *source.Snapshot) {
 func (c *Controller) seen(workloads map[string]*plan.Workload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.serving.know(workloads)
 	concerns := c.translator.Know(workloads)
 	if !c.known || concerns {
 		c.known = true

@@ -45,6 +45,7 @@ type serving struct {
 
 	mu     sync.Mutex
 	newest *plan.Plan // nil before the cluster has been read
+	known  map[string]*plan.Workload
 	server *distribute.Server
 	bound  net.Addr // that is listened on
 
@@ -57,6 +58,24 @@ func (s *serving) publish(p *plan.Plan) {
 	defer s.mu.Unlock()
 	s.newest = p
 	s.send()
+}
+
+// know takes Pods that have come or changed and, as nil, those that have gone.
+func (s *serving) know(workloads map[string]*plan.Workload) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.known == nil
+	if first {
+		s.known = map[string]*plan.Workload{}
+	}
+	for name, w := range workloads {
+		if s.known[name] = w; w == nil {
+			delete(s.known, name)
+		}
+	}
+	if s.server != nil {
+		s.server.Inform(workloads, first)
+	}
 }
 
 // send has the server send the newest plan.
@@ -157,6 +176,9 @@ func (s *serving) serve(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.server, s.bound = server, listener.Addr()
+	if s.known != nil {
+		server.Inform(s.known, true)
+	}
 	s.send()
 	s.mu.Unlock()
 	var beside sync.WaitGroup

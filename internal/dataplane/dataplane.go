@@ -24,6 +24,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/policy/order"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/proxy"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 	"github.com/ebbgate/ebbgate/internal/report"
 )
 
@@ -54,6 +55,7 @@ type Server struct {
 	observer *observe.Observer
 	tally    report.Tally
 	proxy    *proxy.Server
+	pods     *identify.Pods // nil: standalone
 	pages    []*http.Server
 	stop     context.CancelFunc
 	beside   sync.WaitGroup
@@ -87,7 +89,11 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.proxy, err = proxy.New(proxy.Config{Kinds: order.Kinds(), Kubernetes: c.Kubernetes, Observer: s.observer, Logger: c.Logger}); err != nil {
+	if c.Kubernetes {
+		s.pods = new(identify.Pods)
+	}
+	config := proxy.Config{Kinds: order.Kinds(), Kubernetes: c.Kubernetes, Pods: s.pods, Observer: s.observer, Logger: c.Logger}
+	if s.proxy, err = proxy.New(config); err != nil {
 		return nil, err
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -131,6 +137,10 @@ func (s *Server) Apply(ctx context.Context, p *plan.Plan) []problem.Problem {
 	s.unbound.Store(len(unserved) > 0)
 	return unserved
 }
+
+// Know takes the Pods of the cluster that have come or changed and, as nil, those that have gone, by name; where whole is
+// true they are all that there are. On Kubernetes readiness waits for that.
+func (s *Server) Know(changed map[string]*plan.Workload, whole bool) { s.pods.Update(changed, whole) }
 
 // Rejected notes that a configuration was not taken.
 func (s *Server) Rejected() { s.observer.PlanRejected() }
@@ -243,6 +253,8 @@ func (s *Server) readiness() error {
 		return errors.New("draining")
 	case len(s.proxy.Plan().Gateways) == 0:
 		return errors.New("no configuration yet")
+	case s.pods != nil && !s.pods.Known():
+		return errors.New("the Pods of the cluster are not known yet")
 	case s.unbound.Load() && len(s.proxy.Addresses()) == 0:
 		return errors.New("no listener is bound: see /problems on the admin address")
 	}

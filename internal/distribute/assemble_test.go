@@ -262,6 +262,10 @@ func (s *halting) DeltaAggregatedResources(d discovery) error {
 	if err != nil {
 		return err
 	}
+	if first.GetTypeUrl() == workloadsURL {
+		<-d.Context().Done()
+		return nil
+	}
 	s.had <- first.GetInitialResourceVersions()
 	list := s.messages
 	if !s.broken {

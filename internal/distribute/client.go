@@ -52,6 +52,10 @@ type ClientConfig struct {
 	Report      func() *report.Report
 	ReportEvery time.Duration // 0: 5 s
 
+	// Workloads takes the workloads that have come or changed and, as nil, those that have gone, by name; where whole is
+	// true they are all that there are. It must not block. Nil: they are not asked for.
+	Workloads func(changed map[string]*plan.Workload, whole bool)
+
 	Logger *slog.Logger
 
 	Backoff    time.Duration // before the second try to connect, doubled for each further one; 0: 250 ms
@@ -133,8 +137,8 @@ func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 		return false, err
 	}
 	defer func() { _ = conn.Close() }() // it fails only where it is closed
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(
-		metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token))
+	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -145,7 +149,10 @@ func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 		return false, err
 	}
 	if c.config.Report != nil {
-		beside.Go(func() { c.report(ctx, conn, token) })
+		beside.Go(func() { c.report(ctx, conn) })
+	}
+	if c.config.Workloads != nil {
+		beside.Go(func() { c.hear(ctx, conn) })
 	}
 	for {
 		message, err := stream.Recv()

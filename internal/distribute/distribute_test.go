@@ -198,6 +198,7 @@ type proxy struct {
 	token   string // file
 	updates chan *plan.Plan
 	answer  func(*plan.Plan) error
+	heard   chan heard
 }
 
 func (r *rig) proxy(token string, answer func(*plan.Plan) error) *proxy {
@@ -208,7 +209,7 @@ func (r *rig) proxy(token string, answer func(*plan.Plan) error) *proxy {
 // reporting is a proxy that has something to tell.
 func (r *rig) reporting(token string, answer func(*plan.Plan) error, tell func() *report.Report) *proxy {
 	r.t.Helper()
-	p := &proxy{t: r.t, updates: make(chan *plan.Plan, 100), answer: answer, token: filepath.Join(r.t.TempDir(), "token")}
+	p := &proxy{t: r.t, updates: make(chan *plan.Plan, 100), answer: answer, heard: make(chan heard, 1000), token: filepath.Join(r.t.TempDir(), "token")}
 	roots := filepath.Join(r.t.TempDir(), "ca.crt")
 	write(r.t, p.token, token)
 	write(r.t, roots, string(r.authority.PEM()))
@@ -221,7 +222,8 @@ func (r *rig) reporting(token string, answer func(*plan.Plan) error, tell func()
 			}
 			return nil
 		},
-		Report: tell, ReportEvery: time.Millisecond,
+		Workloads: func(changed map[string]*plan.Workload, whole bool) { p.heard <- heard{changed, whole} },
+		Report:    tell, ReportEvery: time.Millisecond,
 		Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
 	})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -147,9 +146,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // report sends the proxy's reports over a connection until that ends, and nothing of the traffic waits for it.
-func (c *Client) report(ctx context.Context, conn *grpc.ClientConn, token string) {
+func (c *Client) report(ctx context.Context, conn *grpc.ClientConn) {
 	for ctx.Err() == nil {
-		err := c.reportOnce(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), conn)
+		err := c.reportOnce(ctx, conn)
 		if ctx.Err() != nil {
 			return
 		}

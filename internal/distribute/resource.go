@@ -2,7 +2,8 @@
 // with our own resources as payload: one for each Gateway, rule, backend, policy and Secret of the plan, in JSON.
 //
 // A Server sends each proxy what its one Gateway needs (Part), whole generation by whole generation; a Client puts a
-// generation together and hands it over as a plan, or rejects by name what of it cannot be read. Neither translates nor
+// generation together and hands it over as a plan, or rejects by name what of it cannot be read. On a stream of their own it
+// tells of the cluster's Pods (docs/decisions/0010). Neither translates nor
 // serves, and who a proxy is its configuration decides: controller and ebbgate-proxy wire them.
 //
 // This is the one place where secrets are written in the clear, for a connection that is always TLS.

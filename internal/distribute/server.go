@@ -66,12 +66,17 @@ type Server struct {
 	publishing sync.Mutex // one Publish at a time
 	encoder    encoder
 
+	roster *roster
+
 	mu        sync.Mutex
 	number    uint64        // of the newest generation
 	published chan struct{} // closed by the next Publish
 	begun     bool          // there was a Publish
 	newest    map[string]*generation
 	streams   map[string][]*stream // by Gateway
+	open      map[string]int       // streams of either kind, by Gateway
+
+	byWorkload map[string]bool // Gateways that know clients by workloads
 }
 
 // NewServer makes a Server that has nothing to send until its first Publish.
@@ -88,7 +93,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if c.ReportPause == 0 {
 		c.ReportPause = reportPause
 	}
-	s := &Server{config: c, reporting: reporting{streams: map[string]int{}}, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}}
+	s := &Server{config: c, reporting: reporting{streams: map[string]int{}}, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}, open: map[string]int{}, roster: newRoster()}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(c.TLS)), grpc.ConnectionTimeout(connectTime), grpc.WaitForHandlers(true),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxHeaderListSize(maxHeaders),
@@ -132,14 +137,18 @@ func (s *Server) Publish(p *plan.Plan) error {
 		}
 		parts[g.Name] = items
 	}
-	for _, gateway := range s.put(parts) {
+	byWorkload := map[string]bool{}
+	for _, g := range p.Gateways {
+		byWorkload[g.Name] = g.PodAddress || g.Token != nil
+	}
+	for _, gateway := range s.put(parts, byWorkload) {
 		s.config.Changed(gateway)
 	}
 	return nil
 }
 
 // put makes the generations of the parts that have changed, and tells whose they are.
-func (s *Server) put(parts map[string][]*item) (changed []string) {
+func (s *Server) put(parts map[string][]*item, byWorkload map[string]bool) (changed []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	newest := make(map[string]*generation, len(parts))
@@ -156,7 +165,7 @@ func (s *Server) put(parts map[string][]*item) (changed []string) {
 			changed = append(changed, gateway)
 		}
 	}
-	s.newest, s.begun = newest, true
+	s.newest, s.begun, s.byWorkload = newest, true, byWorkload
 	close(s.published)
 	s.published = make(chan struct{})
 	return changed
@@ -211,6 +220,25 @@ func (s *Server) Acknowledged(gateway string) Acknowledgement {
 		}
 	}
 	return a
+}
+
+// enter counts a stream of either kind in, unless its Gateway has too many; leaving it is for exit.
+func (s *Server) enter(gateway string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[gateway] >= 2*s.config.Streams {
+		return false
+	}
+	s.open[gateway]++
+	return true
+}
+
+func (s *Server) exit(gateway string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[gateway]--; s.open[gateway] == 0 {
+		delete(s.open, gateway)
+	}
 }
 
 // join counts a stream in, unless its Gateway has too many.

@@ -57,28 +57,33 @@ func (st *stream) version(i *item) string {
 	return k.version
 }
 
-// DeltaAggregatedResources serves one proxy. Each generation is sent whole; while the proxy has not answered, none is sent,
+// DeltaAggregatedResources serves one proxy what it asks for: its plan, or workloads. Of the plan each generation is sent whole; while the proxy has not answered, none is sent,
 // and then the newest.
 func (s *Server) DeltaAggregatedResources(d discovery) error {
 	gateway, err := s.authenticate(d.Context())
 	if err != nil {
 		return err
 	}
-	st := &stream{gateway: gateway, secrets: map[string]keyed{}}
-	if !s.join(st) {
-		s.config.Logger.Warn("proxy refused: its Gateway has too many", "gateway", gateway, "at_most", s.config.Streams)
-		return status.Error(codes.ResourceExhausted, "too many proxies of this Gateway")
+	if !s.enter(gateway) {
+		return s.tooMany(gateway)
 	}
-	defer s.config.Changed(gateway)
-	defer s.leave(st)
+	defer s.exit(gateway)
 	first, err := d.Recv()
 	if err != nil {
 		return err
 	}
-	st.key, st.have = first.GetNode().GetId(), first.GetInitialResourceVersions()
+	if first.GetTypeUrl() == workloadsURL {
+		return s.follow(d, gateway)
+	}
+	st := &stream{gateway: gateway, secrets: map[string]keyed{}, key: first.GetNode().GetId(), have: first.GetInitialResourceVersions()}
 	if first.GetTypeUrl() != typeURL || len(st.key) < minKey {
 		return status.Error(codes.InvalidArgument, "this is no proxy of this gateway")
 	}
+	if !s.join(st) {
+		return s.tooMany(gateway)
+	}
+	defer s.config.Changed(gateway)
+	defer s.leave(st)
 	if st.have == nil {
 		st.have = map[string]string{}
 	}
@@ -87,6 +92,11 @@ func (s *Server) DeltaAggregatedResources(d discovery) error {
 	err = s.feed(d, st)
 	s.config.Logger.Info("proxy gone", "gateway", gateway, "error", err)
 	return err
+}
+
+func (s *Server) tooMany(gateway string) error {
+	s.config.Logger.Warn("proxy refused: its Gateway has too many", "gateway", gateway, "at_most", s.config.Streams)
+	return status.Error(codes.ResourceExhausted, "too many proxies of this Gateway")
 }
 
 // feed sends a proxy generations until the stream ends.

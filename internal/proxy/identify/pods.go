@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,9 @@ func (p *Pods) Update(changed map[string]*plan.Workload, whole bool) {
 	}
 	for name, w := range changed {
 		old := p.byName[name]
+		if old != nil && w != nil && old.is(w) {
+			continue
+		}
 		if old != nil && (w == nil || old.uid != w.UID) {
 			ended = append(ended, old.life)
 		}
@@ -105,6 +109,11 @@ func newPod(name string, w *plan.Workload, old *Pod) *Pod {
 	}
 	pod.life.ending.Store(w.Ending)
 	return pod
+}
+
+// is reports whether a Pod is a workload as it is now.
+func (p *Pod) is(w *plan.Workload) bool {
+	return p.uid == w.UID && p.ServiceAccount == w.ServiceAccount && p.Owner == w.Owner && p.life.ending.Load() == w.Ending && slices.Equal(p.addresses, w.Addresses)
 }
 
 // baseName is the name in a "Pod/namespace/name".
