@@ -75,7 +75,7 @@ func (s *Server) wants(gateway string) (bool, <-chan struct{}) {
 }
 
 // tell makes messages of workloads.
-func tell(list []told, whole bool, yield func(*discoveryv3.DeltaDiscoveryResponse) error) error {
+func tell(list []standing, whole bool, yield func(*discoveryv3.DeltaDiscoveryResponse) error) error {
 	info := ""
 	if whole {
 		info = wholeInfo

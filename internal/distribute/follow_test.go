@@ -143,7 +143,7 @@ func TestManyWorkloads(t *testing.T) {
 
 func TestRoster(t *testing.T) {
 	r := newRoster()
-	names := func(list []told) string {
+	names := func(list []standing) string {
 		var names []string
 		for _, w := range list {
 			name := strings.TrimPrefix(w.name, "Pod/")

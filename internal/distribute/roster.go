@@ -90,8 +90,8 @@ func (r *roster) set(name string, payload []byte) {
 	r.log = append(r.log, name)
 }
 
-// told is a workload as it is now.
-type told struct {
+// standing is a workload as it is now.
+type standing struct {
 	name    string
 	payload []byte // nil: it has gone
 }
@@ -99,7 +99,7 @@ type told struct {
 // since gives what has changed since a place, sorted by name, and the next place. Where the place is too long ago, or
 // nowhere, it is all that there are, and whole is true. news is closed when there may be more; before all have been told of
 // once there is nothing.
-func (r *roster) since(place uint64, anywhere bool) (list []told, next uint64, whole bool, news <-chan struct{}) {
+func (r *roster) since(place uint64, anywhere bool) (list []standing, next uint64, whole bool, news <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next = r.base + uint64(len(r.log))
@@ -108,14 +108,14 @@ func (r *roster) since(place uint64, anywhere bool) (list []told, next uint64, w
 	}
 	if whole = !anywhere || place < r.base; whole {
 		for _, name := range slices.Sorted(maps.Keys(r.entries)) {
-			list = append(list, told{name, r.entries[name]})
+			list = append(list, standing{name, r.entries[name]})
 		}
 		return list, next, true, r.news
 	}
 	names := slices.Clone(r.log[place-r.base:])
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		list = append(list, told{name, r.entries[name]})
+		list = append(list, standing{name, r.entries[name]})
 	}
 	return list, next, false, r.news
 }
