@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Protocol",type=string,JSONPath=`.spec.protocol`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.ancestors[*].conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Resolved",type=string,JSONPath=`.status.ancestors[*].conditions[?(@.type=="ResolvedRefs")].status`
+// +kubebuilder:printcolumn:name="Healthy",type=string,JSONPath=`.status.ancestors[*].conditions[?(@.type=="ebbgate.dev/Healthy")].status`
 // +kubebuilder:printcolumn:name="Gateway",type=string,priority=1,JSONPath=`.status.ancestors[*].ancestorRef.name`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.ancestors[*].conditions[?(@.status=="False")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

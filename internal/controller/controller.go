@@ -213,11 +213,13 @@ func (c *Controller) apply() {
 	c.ready.Store(true)
 }
 
-// again translates what is there once more, since what runs has changed.
+// again translates what is there once more, since what runs, or what proxies tell, has changed.
 func (c *Controller) again() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.translate()
+	if c.last != nil && c.known {
+		c.translate()
+	}
 }
 
 func (c *Controller) translate() []*plan.Gateway {
