@@ -26,9 +26,9 @@ import (
 const (
 	eventEvery  = 30 * time.Second // at the soonest, of one series
 	eventsOnce  = 20               // that are written at one time
-	maxSeries   = 1000
-	seriesIdle  = time.Hour // after which one is over, as Kubernetes forgets its Event
-	maxInstance = 128       // bytes of who reports, by the schema of Events
+	maxSeries   = 200              // of one Gateway
+	seriesIdle  = time.Hour        // after which one is over, as Kubernetes forgets its Event
+	maxInstance = 128              // bytes of who reports, by the schema of Events
 	reasonsPage = "https://ebbgate.dev/docs/reasons#"
 )
 
@@ -42,6 +42,7 @@ type events struct {
 	object   func(key string) source.Object // nil where there is none
 
 	series map[cause]*series
+	of     map[string]int // series, by Gateway
 }
 
 // series is one Event.
@@ -55,7 +56,7 @@ type series struct {
 }
 
 func newEvents(client kubernetes.Interface, identity string, logger *slog.Logger, object func(key string) source.Object) *events {
-	return &events{client: client, every: eventEvery, instance: identity[:min(len(identity), maxInstance)], logger: logger, object: object, series: map[cause]*series{}}
+	return &events{client: client, every: eventEvery, instance: identity[:min(len(identity), maxInstance)], logger: logger, object: object, series: map[cause]*series{}, of: map[string]int{}}
 }
 
 // write counts denials, and writes the Events that are due.
@@ -69,6 +70,9 @@ func (e *events) write(ctx context.Context, denials map[cause]int64) {
 			due = append(due, s)
 		case now.Sub(s.seen) > seriesIdle:
 			delete(e.series, c)
+			if e.of[c.gateway]--; e.of[c.gateway] == 0 {
+				delete(e.of, c.gateway)
+			}
 		}
 	}
 	slices.SortFunc(due, func(a, b *series) int { return cmp.Or(a.tried.Compare(b.tried), a.seen.Compare(b.seen)) })
@@ -84,10 +88,11 @@ func (e *events) count(denials map[cause]int64, now time.Time) {
 	left := 0
 	for c, n := range denials {
 		s := e.series[c]
-		if s == nil && len(e.series) < maxSeries {
+		if s == nil && e.of[c.gateway] < maxSeries {
 			if event := e.event(c, now); event != nil {
 				s = &series{event: event}
 				e.series[c] = s
+				e.of[c.gateway]++
 			}
 		}
 		if s == nil {

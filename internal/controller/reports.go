@@ -13,7 +13,7 @@ import (
 const (
 	reportsEvery = 5 * time.Second  // Events are written, and health is told, at most so often
 	reportsKnown = 30 * time.Second // from the beginning of a lead: by then every proxy has told of its backends
-	maxCauses    = 4096             // of denials that wait for their Event
+	maxCauses    = 512              // of a Gateway's denials that wait for their Event
 )
 
 // cause is a way to be denied at a Gateway, by namespace/name.
@@ -29,11 +29,12 @@ type reports struct {
 	mu      sync.Mutex
 	stands  map[string]map[uint64][]report.Backend // by Gateway and proxy
 	denials map[cause]int64
-	sure    bool // what is not there nobody tells
+	causes  map[string]int // of denials, by Gateway
+	sure    bool           // what is not there nobody tells
 }
 
 func newReports() *reports {
-	return &reports{every: reportsEvery, known: reportsKnown, stands: map[string]map[uint64][]report.Backend{}, denials: map[cause]int64{}}
+	return &reports{every: reportsEvery, known: reportsKnown, stands: map[string]map[uint64][]report.Backend{}, denials: map[cause]int64{}, causes: map[string]int{}}
 }
 
 // take takes a report; nil is a proxy's end. It waits for nobody.
@@ -52,9 +53,14 @@ func (r *reports) take(gateway string, stream uint64, told *report.Report) {
 	r.stands[gateway][stream] = told.Backends
 	for _, d := range told.Denials {
 		c := cause{gateway, d.Cause}
-		if _, there := r.denials[c]; there || len(r.denials) < maxCauses {
-			r.denials[c] += d.Count
+		_, there := r.denials[c]
+		if !there && r.causes[gateway] >= maxCauses { // one Gateway's proxies leave the others' room
+			continue
 		}
+		if !there {
+			r.causes[gateway]++
+		}
+		r.denials[c] += d.Count
 	}
 }
 
@@ -64,6 +70,7 @@ func (r *reports) denied() map[cause]int64 {
 	defer r.mu.Unlock()
 	denials := r.denials
 	r.denials = map[cause]int64{}
+	clear(r.causes)
 	return denials
 }
 
@@ -124,5 +131,6 @@ func (r *reports) forget() {
 	defer r.mu.Unlock()
 	clear(r.stands)
 	clear(r.denials)
+	clear(r.causes)
 	r.sure = false
 }

@@ -103,7 +103,9 @@ func TestReplicasAreMerged(t *testing.T) {
 	for i := range 2 * maxCauses {
 		r.take("ai/egress", 1, denied(fmt.Sprintf("HTTPRoute/ai/%d", i), "", exchange.HostDenied, 1))
 	}
-	if n := len(r.denied()); n != maxCauses {
+	r.take("ai/second", 3, denied("HTTPRoute/ai/chat", "", exchange.HostDenied, 4))
+	got := r.denied()
+	if n := len(got); n != maxCauses+1 || got[cause{"ai/second", of}] != 4 {
 		t.Errorf("%d causes wait", n)
 	}
 }
@@ -177,8 +179,10 @@ func TestEventsAreBounded(t *testing.T) {
 	for i := range 2 * maxSeries {
 		many[cause{"ai/egress", report.Cause{Route: "HTTPRoute/ai/r", Policy: fmt.Sprintf("EgressPolicy/ai/%d", i), Reason: exchange.HostDenied}}] = 1 << 40
 	}
+	other := cause{"ai/second", report.Cause{Route: "HTTPRoute/ai/r", Reason: exchange.HostDenied}}
 	e.write(t.Context(), many)
-	if len(e.series) != maxSeries {
+	e.count(map[cause]int64{other: 1}, time.Now())
+	if len(e.series) != maxSeries+1 || e.series[other] == nil {
 		t.Errorf("%d series", len(e.series))
 	}
 	list, err := c.typed().EventsV1().Events(c.namespace).List(t.Context(), metav1.ListOptions{})
@@ -190,7 +194,7 @@ func TestEventsAreBounded(t *testing.T) {
 		s.seen = s.seen.Add(-2 * seriesIdle)
 		s.written = s.count
 	}
-	if e.write(t.Context(), nil); len(e.series) > 0 {
+	if e.write(t.Context(), nil); len(e.series)+len(e.of) > 0 {
 		t.Errorf("%d series are there for ever", len(e.series))
 	}
 }
