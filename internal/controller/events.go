@@ -32,8 +32,9 @@ const (
 	reasonsPage = "https://ebbgate.dev/docs/reasons#"
 )
 
-// events write what is denied as Events of the route, or of the Gateway where no route took the request: one Event for each
-// route, policy and reason, which is a series with a count. They hold nothing of a request. Its methods are for one goroutine.
+// events write what is denied as Events of the route, or of the Gateway where no route took the request, and certificates
+// that end soon as Events of the Gateway: one Event for each route, policy and reason, which is a series with a count. They
+// hold nothing of a request. Its methods are for one goroutine.
 type events struct {
 	client   kubernetes.Interface
 	every    time.Duration
@@ -117,25 +118,36 @@ func (e *events) event(c cause, now time.Time) *eventsv1.Event {
 	if object == nil {
 		return nil
 	}
-	note := "requests are denied: " + string(c.Reason)
 	var related *corev1.ObjectReference
 	if c.Policy != "" {
-		note = "requests are denied by " + attach.Words(c.Policy) + ": " + string(c.Reason)
 		if policy := e.object(c.Policy); policy != nil {
 			related = reference(policy)
 		}
 	}
-	if c.Route != "" {
-		note += ", at Gateway " + c.gateway
+	action, note := "Deny", denial(c)
+	if c.Reason == certificateExpires {
+		action, note = "Serve", "the certificate of "+attach.Words(c.Policy)+" that proxies have in force ends within seven days, or has ended"
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(object.GetUID()), c.gateway, c.Policy, string(c.Reason)}, "\x00")))
 	name := object.GetName()
 	return &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: object.GetNamespace(), Name: strings.TrimRight(name[:min(len(name), 200)], "-.") + "." + hex.EncodeToString(sum[:8])},
 		EventTime:  metav1.NewMicroTime(now), ReportingController: string(attach.Controller), ReportingInstance: e.instance,
-		Action: "Deny", Reason: camel(string(c.Reason)), Regarding: *reference(object), Related: related, Type: corev1.EventTypeWarning,
-		Note: note + " (" + reasonsPage + string(c.Reason) + ")",
+		Action: action, Reason: camel(string(c.Reason)), Regarding: *reference(object), Related: related, Type: corev1.EventTypeWarning,
+		Note: note,
 	}
+}
+
+// denial is what an Event says of one.
+func denial(c cause) string {
+	by, at := "", ""
+	if c.Policy != "" {
+		by = " by " + attach.Words(c.Policy)
+	}
+	if c.Route != "" {
+		at = ", at Gateway " + c.gateway
+	}
+	return "requests are denied" + by + ": " + string(c.Reason) + at + " (" + reasonsPage + string(c.Reason) + ")"
 }
 
 func reference(object source.Object) *corev1.ObjectReference {

@@ -13,10 +13,15 @@ import (
 const (
 	reportsEvery = 5 * time.Second  // Events are written, and health is told, at most so often
 	reportsKnown = 30 * time.Second // from the beginning of a lead: by then every proxy has told of its backends
-	maxCauses    = 512              // of a Gateway's denials that wait for their Event
+	expiresSoon  = 7 * 24 * time.Hour
+	expiryAgain  = time.Hour // after which it is told once more: Kubernetes forgets Events
+	maxCauses    = 512       // of a Gateway's denials that wait for their Event
 )
 
-// cause is a way to be denied at a Gateway, by namespace/name.
+// certificateExpires is the reason of an Event that is no denial's; in place of a policy its cause has the Secret.
+const certificateExpires = "certificate_expires"
+
+// cause is why there is an Event, at a Gateway by namespace/name.
 type cause struct {
 	gateway string
 	report.Cause
@@ -27,14 +32,15 @@ type reports struct {
 	every, known time.Duration
 
 	mu      sync.Mutex
-	stands  map[string]map[uint64][]report.Backend // by Gateway and proxy
+	proxies map[string]map[uint64]*report.Report // the last of each, by Gateway
+	expired map[cause]time.Time                  // when it was told of a certificate
 	denials map[cause]int64
 	causes  map[string]int // of denials, by Gateway
 	sure    bool           // what is not there nobody tells
 }
 
 func newReports() *reports {
-	return &reports{every: reportsEvery, known: reportsKnown, stands: map[string]map[uint64][]report.Backend{}, denials: map[cause]int64{}, causes: map[string]int{}}
+	return &reports{every: reportsEvery, known: reportsKnown, proxies: map[string]map[uint64]*report.Report{}, expired: map[cause]time.Time{}, denials: map[cause]int64{}, causes: map[string]int{}}
 }
 
 // take takes a report; nil is a proxy's end. It waits for nobody.
@@ -42,15 +48,15 @@ func (r *reports) take(gateway string, stream uint64, told *report.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if told == nil {
-		if delete(r.stands[gateway], stream); len(r.stands[gateway]) == 0 {
-			delete(r.stands, gateway)
+		if delete(r.proxies[gateway], stream); len(r.proxies[gateway]) == 0 {
+			delete(r.proxies, gateway)
 		}
 		return
 	}
-	if r.stands[gateway] == nil {
-		r.stands[gateway] = map[uint64][]report.Backend{}
+	if r.proxies[gateway] == nil {
+		r.proxies[gateway] = map[uint64]*report.Report{}
 	}
-	r.stands[gateway][stream] = told.Backends
+	r.proxies[gateway][stream] = &report.Report{Backends: told.Backends, Expiries: told.Expiries}
 	for _, d := range told.Denials {
 		c := cause{gateway, d.Cause}
 		_, there := r.denials[c]
@@ -74,14 +80,40 @@ func (r *reports) denied() map[cause]int64 {
 	return denials
 }
 
+// expires are the certificates that proxies have in force and that end soon, or have ended; each once an hour.
+func (r *reports) expires(now time.Time) map[cause]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	due := map[cause]int64{}
+	for gateway, proxies := range r.proxies {
+		for _, told := range proxies {
+			for _, e := range told.Expiries {
+				c := cause{gateway, report.Cause{Policy: e.Secret, Reason: certificateExpires}}
+				if time.Unix(e.Until, 0).Sub(now) < expiresSoon && now.Sub(r.expired[c]) >= expiryAgain {
+					due[c] = 1
+				}
+			}
+		}
+	}
+	for c := range due {
+		r.expired[c] = now
+	}
+	for c, at := range r.expired {
+		if now.Sub(at) > 2*expiryAgain {
+			delete(r.expired, c)
+		}
+	}
+	return due
+}
+
 // health is how the backends of all Gateways stand, over their proxies; sure says that what is missing nobody tells of.
 func (r *reports) health() (all map[translate.Reach]translate.Health, sure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all = map[translate.Reach]translate.Health{}
-	for gateway, proxies := range r.stands {
-		for _, backends := range proxies {
-			for _, b := range backends {
+	for gateway, proxies := range r.proxies {
+		for _, told := range proxies {
+			for _, b := range told.Backends {
 				at := translate.Reach{Backend: b.Name, Gateway: gateway}
 				h := all[at]
 				h.Proxies++
@@ -99,7 +131,7 @@ func (r *reports) health() (all map[translate.Reach]translate.Health, sure bool)
 }
 
 // run has Events written and health told, until ctx ends.
-func (r *reports) run(ctx context.Context, write func(ctx context.Context, denials map[cause]int64), changed func()) {
+func (r *reports) run(ctx context.Context, write func(ctx context.Context, happened map[cause]int64), changed func()) {
 	defer r.forget()
 	ticker := time.NewTicker(r.every)
 	defer ticker.Stop()
@@ -118,6 +150,7 @@ func (r *reports) run(ctx context.Context, write func(ctx context.Context, denia
 		case <-ticker.C:
 		}
 		write(ctx, r.denied())
+		write(ctx, r.expires(time.Now()))
 		if now, _ := r.health(); !reflect.DeepEqual(last, now) {
 			last = now
 			changed()
@@ -129,7 +162,8 @@ func (r *reports) run(ctx context.Context, write func(ctx context.Context, denia
 func (r *reports) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.stands)
+	clear(r.proxies)
+	clear(r.expired)
 	clear(r.denials)
 	clear(r.causes)
 	r.sure = false

@@ -110,6 +110,36 @@ func TestReplicasAreMerged(t *testing.T) {
 	}
 }
 
+// TestExpiries: a certificate that ends soon is told of once an hour, for all proxies that have it, and no other.
+func TestExpiries(t *testing.T) {
+	r, now := newReports(), time.Unix(1_800_000_000, 0)
+	until := func(secret string, left time.Duration) report.Expiry {
+		return report.Expiry{Secret: "Secret/ai/" + secret, Until: now.Add(left).Unix()}
+	}
+	for stream := range uint64(2) {
+		r.take("ai/egress", stream, &report.Report{Expiries: []report.Expiry{until("ended", -time.Hour), until("soon", 6*24*time.Hour), until("late", 8*24*time.Hour)}})
+	}
+	f := func(what string, at time.Time, want ...string) {
+		t.Helper()
+		all := map[cause]int64{}
+		for _, secret := range want {
+			all[cause{"ai/egress", report.Cause{Policy: "Secret/ai/" + secret, Reason: certificateExpires}}] = 1
+		}
+		if diff := cmp.Diff(all, r.expires(at), cmp.AllowUnexported(cause{})); diff != "" {
+			t.Errorf("%s: %s", what, diff)
+		}
+	}
+	f("at first", now, "ended", "soon")
+	f("at once", now.Add(time.Minute))
+	f("an hour later", now.Add(time.Hour), "ended", "soon")
+	r.take("ai/egress", 0, nil)
+	r.take("ai/egress", 1, &report.Report{Expiries: []report.Expiry{until("ended", 90*24*time.Hour)}})
+	f("renewed", now.Add(4*time.Hour))
+	if len(r.expired) > 0 {
+		t.Errorf("remembered for ever: %v", r.expired)
+	}
+}
+
 // TestEvents: there is one Event for each route, policy and reason, it counts on whoever leads, and comes again when
 // Kubernetes has forgotten it.
 func TestEvents(t *testing.T) {
@@ -147,6 +177,10 @@ func TestEvents(t *testing.T) {
 	c.event("HTTPRoute", "RequestNotAllowed", 5)
 	one.write(t.Context(), of("", exchange.AddressDenied, 7))
 	c.event("HTTPRoute", "AddressDenied", 7)
+	one.write(t.Context(), map[cause]int64{{gateway, report.Cause{Policy: "Secret/" + c.namespace + "/tls", Reason: certificateExpires}}: 1})
+	if got := c.event("Gateway", "CertificateExpires", 1); !strings.Contains(got.Note, "Secret "+c.namespace+"/tls") || strings.Contains(got.Note, "denied") {
+		t.Errorf("%+v", got)
+	}
 
 	other := leader()
 	other.write(t.Context(), of(policy, exchange.RequestNotAllowed, 2))

@@ -4,7 +4,10 @@
 package dataplane
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +57,7 @@ type Server struct {
 	config   Config
 	observer *observe.Observer
 	tally    report.Tally
+	expiries atomic.Pointer[[]report.Expiry] // of the plan in force
 	proxy    *proxy.Server
 	pods     *identify.Pods // nil: standalone
 	pages    []*http.Server
@@ -74,6 +78,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 		c.Bound = func() {}
 	}
 	s := &Server{config: c}
+	s.expiries.Store(&[]report.Expiry{})
 	var err error
 	var denied func(route, policy string, reason exchange.Reason)
 	if c.Reports {
@@ -113,7 +118,8 @@ func (s *Server) backends(yield func(observe.Backend)) {
 	}
 }
 
-// Report is what was denied since it was asked last, and how the backends of a Gateway stand.
+// Report is what was denied since it was asked last, how the backends of a Gateway stand, and until when the certificates
+// in force are valid.
 func (s *Server) Report(gateway string) *report.Report {
 	r := &report.Report{}
 	r.Denials, r.Uncounted = s.tally.Take()
@@ -122,7 +128,25 @@ func (s *Server) Report(gateway string) *report.Report {
 			r.Backends = append(r.Backends, report.Backend{Name: b.Backend, Share: b.Health.Share})
 		}
 	}
+	r.Expiries = *s.expiries.Load()
 	return r
+}
+
+// expiries are those of a plan's certificates, each by its leaf, the soonest first. What cannot be read is refused elsewhere.
+func expiries(p *plan.Plan) (list []report.Expiry) {
+	for _, s := range p.Secrets {
+		block, _ := pem.Decode(s.Data["tls.crt"].Reveal())
+		if block == nil {
+			continue
+		}
+		if leaf, err := x509.ParseCertificate(block.Bytes); err == nil {
+			list = append(list, report.Expiry{Secret: s.Name, Until: leaf.NotAfter.Unix()})
+		}
+	}
+	slices.SortFunc(list, func(a, b report.Expiry) int {
+		return cmp.Or(cmp.Compare(a.Until, b.Until), cmp.Compare(a.Secret, b.Secret))
+	})
+	return list
 }
 
 // Apply puts a plan in force, and returns what of it could not be served; the rest is. An address that is taken is tried
@@ -131,6 +155,10 @@ func (s *Server) Apply(ctx context.Context, p *plan.Plan) []problem.Problem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.proxy.Update(ctx, p)
+	if s.config.Reports {
+		list := expiries(p)
+		s.expiries.Store(&list)
+	}
 	s.observer.PlanApplied(len(p.Rules))
 	s.observer.Retain(present(p))
 	unserved := problems(err)

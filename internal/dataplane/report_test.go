@@ -16,6 +16,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/report"
 	"github.com/ebbgate/ebbgate/internal/testkit"
+	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
 
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestReport(t *testing.T) {
 	far := netip.MustParseAddrPort(testkit.Upstream(t, upstream.Config{}).Addr())
 	port := testkit.Ports(t, 1)[0]
+	leaf := testkit.Loopback(t, testkit.CA(t, "egress"))
 	s, err := Open(t.Context(), Config{Logger: slog.New(slog.DiscardHandler), Audit: io.Discard, Reports: true, Drain: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +47,11 @@ func TestReport(t *testing.T) {
 			Name: "Service/ai/llm:80", Origin: plan.Endpoints, Protocol: plan.HTTP11, Port: int(far.Port()),
 			Addresses: []plan.Endpoint{{Address: far.Addr().String(), Port: int(far.Port())}},
 		}},
+		Secrets: []*plan.Secret{
+			{Name: "Secret/ai/key", Data: map[string]plan.Sensitive{"token": plan.NewSensitive([]byte("hunter2"))}},
+			{Name: "Secret/ai/none", Data: map[string]plan.Sensitive{"tls.crt": plan.NewSensitive([]byte("no certificate"))}},
+			{Name: "Secret/ai/tls", Data: map[string]plan.Sensitive{"tls.crt": plan.NewSensitive(ca.CertificatePEM(leaf))}},
+		},
 	})
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -64,6 +71,7 @@ func TestReport(t *testing.T) {
 	want := &report.Report{
 		Denials:  []report.Denial{{Cause: report.Cause{Reason: exchange.RouteNotFound}, Count: 2}},
 		Backends: []report.Backend{{Name: "Service/ai/llm:80", Share: 1}},
+		Expiries: []report.Expiry{{Secret: "Secret/ai/tls", Until: leaf.Leaf.NotAfter.Unix()}},
 	}
 	got := s.Report("ai/egress")
 	for len(got.Denials) == 0 || got.Denials[0].Count < 2 { // an exchange ends a moment after its answer

@@ -43,11 +43,11 @@ var reportsService = grpc.ServiceDesc{
 }
 
 // vocabulary is the names that a generation has.
-type vocabulary struct{ routes, policies, backends map[string]bool }
+type vocabulary struct{ routes, policies, backends, secrets map[string]bool }
 
 func (g *generation) known() *vocabulary {
 	g.named.Do(func() {
-		k := &vocabulary{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+		k := &vocabulary{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
 		for _, i := range g.items {
 			switch r := i.resource.(type) {
 			case *plan.Rule:
@@ -56,6 +56,8 @@ func (g *generation) known() *vocabulary {
 				k.policies[r.Name] = true
 			case *plan.Backend:
 				k.backends[r.Name] = true
+			case *plan.Secret:
+				k.secrets[r.Name] = true
 			}
 		}
 		g.has = k
@@ -69,6 +71,7 @@ func (k *vocabulary) only(r *report.Report) {
 		return d.Route != "" && !k.routes[d.Route] || d.Policy != "" && !k.policies[d.Policy]
 	})
 	r.Backends = slices.DeleteFunc(r.Backends, func(b report.Backend) bool { return !k.backends[b.Name] })
+	r.Expiries = slices.DeleteFunc(r.Expiries, func(e report.Expiry) bool { return !k.secrets[e.Secret] })
 }
 
 // reporting counts the streams of reports, and numbers them.

@@ -49,14 +49,14 @@ func TestReports(t *testing.T) {
 		if asks++; asks > 1 {
 			return &report.Report{Backends: share(0.5)}
 		}
-		return &report.Report{Uncounted: 2, Backends: share(1), Denials: []report.Denial{
+		return &report.Report{Uncounted: 2, Backends: share(1), Expiries: []report.Expiry{{Secret: "Secret/a/key", Until: 1}, {Secret: "Secret/b/key", Until: 1}}, Denials: []report.Denial{
 			denial("HTTPRoute/a/r0000", "", 3), denial("HTTPRoute/b/r0000", "", 4), denial("HTTPRoute/a/r0000", "CredentialInjector/b/key", 5),
 			denial("HTTPRoute/a/r0000", "CredentialInjector/a/key", 6), denial("", "", 7),
 		}}
 	})
 	want := &report.Report{
 		Denials:   []report.Denial{denial("HTTPRoute/a/r0000", "", 3), denial("HTTPRoute/a/r0000", "CredentialInjector/a/key", 6), denial("", "", 7)},
-		Uncounted: 2, Backends: share(1)[:1],
+		Uncounted: 2, Backends: share(1)[:1], Expiries: []report.Expiry{{Secret: "Secret/a/key", Until: 1}},
 	}
 	first := r.heard()
 	if diff := cmp.Diff(want, first.report); diff != "" || first.gateway != "a/gw" {

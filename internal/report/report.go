@@ -1,5 +1,5 @@
-// Package report is what a proxy tells its controller of what it sees: denials, counted by route, policy and reason; and how
-// the backends of its Gateway stand. A Tally counts denials on the data path, and a Report is what both come to, in a form
+// Package report is what a proxy tells its controller of what it sees: denials, counted by route, policy and reason; how the
+// backends of its Gateway stand; and until when its certificates are valid. A Tally counts denials on the data path, and a Report is what both come to, in a form
 // that holds no more than it may whoever wrote it. It sends nothing: distribute carries Reports, dataplane makes them, and
 // the controller makes Events and statuses of them. No address, no client and nothing of a request is in one.
 package report
@@ -18,10 +18,12 @@ import (
 const (
 	MaxDenials  = 256
 	MaxBackends = 1024
-	MaxBytes    = 1 << 20 // of its JSON, in which all of that fits
+	MaxExpiries = 256
+	MaxBytes    = 5 << 18 // of its JSON, in which all of that fits
 
 	maxName  = 600     // bytes of a plan name: a kind, two names of Kubernetes, and a port
 	maxCount = 1 << 40 // of one denial in one Report
+	maxTime  = 1 << 40 // seconds
 )
 
 // Report is what one proxy saw since its last one, and how its backends stand now.
@@ -29,6 +31,7 @@ type Report struct {
 	Denials   []Denial  `json:"denials,omitempty"`
 	Uncounted int64     `json:"uncounted,omitempty"` // denials for which there was no room
 	Backends  []Backend `json:"backends,omitempty"`
+	Expiries  []Expiry  `json:"expiries,omitempty"`
 }
 
 // Denial is how often requests were denied in one way.
@@ -48,6 +51,12 @@ type Cause struct {
 type Backend struct {
 	Name  string  `json:"name"`  // plan name
 	Share float64 `json:"share"` // of its draws: 1 is healthy, 0 is out, between them it comes back
+}
+
+// Expiry is until when a certificate that is in force is valid.
+type Expiry struct {
+	Secret string `json:"secret"` // plan name
+	Until  int64  `json:"until"`  // seconds since 1970
 }
 
 // reasons is the closed list.
@@ -70,6 +79,10 @@ func Decode(text []byte) (*Report, error) {
 	r.Backends = slices.DeleteFunc(r.Backends, func(b Backend) bool {
 		return b.Name == "" || !named(b.Name) || math.IsNaN(b.Share) || b.Share < 0 || b.Share > 1
 	})
+	r.Expiries = slices.DeleteFunc(r.Expiries, func(e Expiry) bool {
+		return e.Secret == "" || !named(e.Secret) || e.Until <= 0 || e.Until > maxTime
+	})
+	r.Expiries = r.Expiries[:min(len(r.Expiries), MaxExpiries)]
 	r.Denials = r.Denials[:min(len(r.Denials), MaxDenials)]
 	r.Backends = r.Backends[:min(len(r.Backends), MaxBackends)]
 	return &r, nil
@@ -79,7 +92,10 @@ func named(name string) bool { return len(name) <= maxName && utf8.ValidString(n
 
 // Encode writes a Report, of which it leaves out what Decode would.
 func (r *Report) Encode() ([]byte, error) {
-	bounded := Report{Denials: r.Denials[:min(len(r.Denials), MaxDenials)], Uncounted: r.Uncounted, Backends: r.Backends[:min(len(r.Backends), MaxBackends)]}
+	bounded := Report{
+		Denials: r.Denials[:min(len(r.Denials), MaxDenials)], Uncounted: r.Uncounted, Backends: r.Backends[:min(len(r.Backends), MaxBackends)],
+		Expiries: r.Expiries[:min(len(r.Expiries), MaxExpiries)],
+	}
 	for _, d := range r.Denials[len(bounded.Denials):] {
 		bounded.Uncounted += d.Count
 	}

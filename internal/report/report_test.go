@@ -33,6 +33,8 @@ func TestDecode(t *testing.T) {
 	f(`{"backends":[{"name":"Backend/ai/openai","share":0.5},{"name":"","share":1},{"name":"b","share":2},{"name":"c","share":-1}]}`,
 		Report{Backends: []Backend{{"Backend/ai/openai", 0.5}}})
 	f(`{"uncounted":-4}`, Report{})
+	f(`{"expiries":[{"secret":"Secret/ai/tls","until":1800000000},{"secret":"","until":1},{"secret":"a","until":0},{"secret":"b","until":9007199254740993}]}`,
+		Report{Expiries: []Expiry{{"Secret/ai/tls", 1800000000}}})
 	f(`{"denials":[`+strings.Repeat(`{"reason":"host_denied","count":1},`, 2*MaxDenials)+`{"reason":"host_denied","count":1}]}`,
 		Report{Denials: repeated(Denial{Cause{Reason: exchange.HostDenied}, 1}, MaxDenials)})
 
@@ -52,7 +54,10 @@ func repeated(d Denial, n int) (list []Denial) {
 
 // What does not fit into a Report is counted all the same.
 func TestEncodeKeepsToTheBounds(t *testing.T) {
-	r := Report{Denials: repeated(Denial{Cause{strings.Repeat("r", maxName), strings.Repeat("p", maxName), exchange.HostDenied}, 2}, MaxDenials+5), Uncounted: 1, Backends: make([]Backend, MaxBackends+1)}
+	r := Report{Denials: repeated(Denial{Cause{strings.Repeat("r", maxName), strings.Repeat("p", maxName), exchange.HostDenied}, 2}, MaxDenials+5), Uncounted: 1, Backends: make([]Backend, MaxBackends+1), Expiries: make([]Expiry, MaxExpiries+1)}
+	for i := range r.Expiries {
+		r.Expiries[i] = Expiry{strings.Repeat("s", maxName), maxTime}
+	}
 	for i := range r.Backends {
 		r.Backends[i].Name = strings.Repeat("n", maxName)
 	}
@@ -64,7 +69,7 @@ func TestEncodeKeepsToTheBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Denials) != MaxDenials || len(got.Backends) != MaxBackends || got.Uncounted != 11 {
+	if len(got.Denials) != MaxDenials || len(got.Backends) != MaxBackends || len(got.Expiries) != MaxExpiries || got.Uncounted != 11 {
 		t.Errorf("%d denials, %d backends, %d uncounted", len(got.Denials), len(got.Backends), got.Uncounted)
 	}
 	if _, err := (&Report{Backends: []Backend{{"b", math.NaN()}}}).Encode(); err == nil {
@@ -130,14 +135,14 @@ func TestTallyOnTheDataPath(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"denials":[{"route":"HTTPRoute/ai/chat","policy":"P/ai/p","reason":"host_denied","count":3}],"uncounted":2,"backends":[{"name":"Backend/ai/b","share":0.25}]}`))
+	f.Add([]byte(`{"denials":[{"route":"HTTPRoute/ai/chat","policy":"P/ai/p","reason":"host_denied","count":3}],"uncounted":2,"backends":[{"name":"Backend/ai/b","share":0.25}],"expiries":[{"secret":"Secret/ai/tls","until":1800000000}]}`))
 	f.Add([]byte(`{"denials":[{"reason":"host_denied","count":1e300}],"backends":[{"name":"\ud800","share":1}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := Decode(text)
 		if err != nil {
 			return
 		}
-		if len(r.Denials) > MaxDenials || len(r.Backends) > MaxBackends || r.Uncounted < 0 {
+		if len(r.Denials) > MaxDenials || len(r.Backends) > MaxBackends || len(r.Expiries) > MaxExpiries || r.Uncounted < 0 {
 			t.Fatalf("out of bounds: %+v", r)
 		}
 		for _, d := range r.Denials {
