@@ -28,6 +28,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/source"
 	"github.com/ebbgate/ebbgate/internal/translate"
+	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
 const (
@@ -57,11 +58,12 @@ type fleets struct {
 	known     map[string]cache.SharedIndexInformer // by kind
 }
 
-// gateway is one that is to run, or, where it is not ours, one that is another's by now.
+// gateway is one that is to run, or one of which nothing of ours is to run. One of ours that cannot be accepted is held: what
+// runs of it stays, with its addresses, and is told to serve nothing.
 type gateway struct {
 	object     *gwapiv1.Gateway
 	parameters *v1alpha1.GatewayParameters
-	ours       bool
+	ours, held bool
 }
 
 // standing is whether proxies have served a generation of a Gateway whole, and since when they do no longer.
@@ -112,14 +114,24 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway, parameters func
 		}
 		wanted[key] = g
 	}
-	for key := range f.wanted {
-		if _, still := wanted[key]; still {
+	for key, o := range s.Objects {
+		object, ok := o.(*gwapiv1.Gateway)
+		if _, runs := wanted[key]; !ok || runs {
 			continue
 		}
-		if object, there := s.Objects[key].(*gwapiv1.Gateway); there { // by now another's: nothing of ours is to run of it
-			wanted[key] = gateway{object: object}
-		} else {
+		foreign := false
+		if class, there := s.Objects["GatewayClass//"+string(object.Spec.GatewayClassName)].(*gwapiv1.GatewayClass); there {
+			foreign = class.Spec.ControllerName != attach.Controller
+		}
+		wanted[key] = gateway{object: object, ours: !foreign, held: !foreign}
+	}
+	for key := range f.facts {
+		if !wanted[key].ours {
 			delete(f.facts, key)
+		}
+	}
+	for key := range f.wanted {
+		if !wanted[key].ours {
 			delete(f.applied, key)
 			delete(f.standings, key)
 		}
@@ -264,7 +276,7 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 	f.mu.Lock()
 	g, config := f.wanted[key], f.config
 	f.mu.Unlock()
-	if g.object == nil || ctx.Err() != nil {
+	if g.object == nil || g.held || ctx.Err() != nil {
 		return
 	}
 	var objects []provision.Object
@@ -288,7 +300,9 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 		queue.AddAfter(key, mendsSelf)
 	}
 	f.mu.Lock()
-	f.applied[key] = applied
+	if f.wanted[key].ours {
+		f.applied[key] = applied
+	}
 	f.mu.Unlock()
 	if f.judge(key) {
 		f.changed()

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
 const parameters = `apiVersion: ebbgate.dev/v1alpha1
@@ -83,7 +85,55 @@ func TestFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until("Service", name, "made again", func(u *unstructured.Unstructured) bool { return u.GetUID() != service.GetUID() })
+	c.apply(`apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: another}
+spec: {controllerName: example.com/other}
+`)
 	c.apply(strings.Replace(parameters, "gatewayClassName: ebbgate", "gatewayClassName: another", 1))
+	c.gone("Deployment", name)
+	c.gone("Service", name)
+}
+
+// TestHeld: a Gateway that cannot be accepted any longer keeps what runs of it, with its addresses, and is told to serve
+// nothing; one that went to another's class while no controller ran has nothing left.
+func TestHeld(t *testing.T) {
+	const name = "egress-ebbgate"
+	c := newCluster(t)
+	c.apply(manifests)
+	first := c.replica("one")
+	service := c.until("Service", name, "there", func(*unstructured.Unstructured) bool { return true })
+	c.until("Deployment", name, "running", replicas(2))
+	pod := c.pod(c.set(name), nil)
+	p := c.proxy(first, c.token(name, pod, plan.TokenAudience))
+	gatewaysOf := func(want int) {
+		t.Helper()
+		for {
+			select {
+			case newest := <-p.plans:
+				if len(newest.Gateways) == want {
+					return
+				}
+			case <-time.After(patience):
+				t.Fatalf("no plan with %d Gateways came", want)
+			}
+		}
+	}
+	gatewaysOf(1)
+	c.apply(parameters[strings.Index(parameters, "---\n")+4:]) // without the parameters that it names
+	c.until("Gateway", "egress", "refused", is("Accepted", metav1.ConditionFalse))
+	gatewaysOf(0)
+	if c.get("Service", name).GetUID() != service.GetUID() || c.get("Deployment", name).GetDeletionTimestamp() != nil {
+		t.Error("what runs of it was not left")
+	}
+	first.end()
+	c.apply(strings.Replace(manifests, "gatewayClassName: ebbgate", "gatewayClassName: another", 1))
+	c.apply(`apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: another}
+spec: {controllerName: example.com/other}
+`)
+	c.replica("two")
 	c.gone("Deployment", name)
 	c.gone("Service", name)
 }
