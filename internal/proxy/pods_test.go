@@ -135,3 +135,16 @@ func TestPodsAreKnownByAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestListenersOnKubernetes: a Pod's listeners are reached at its address, whichever it is, and not by the Pod itself alone.
+func TestListenersOnKubernetes(t *testing.T) {
+	r, _, _, _ := newCluster(t)
+	for _, a := range r.Addresses() {
+		if tcp, ok := a.(*net.TCPAddr); !ok || !tcp.IP.IsUnspecified() {
+			t.Errorf("a listener is bound to %s", a)
+		}
+	}
+	if len(r.Addresses()) != 1 {
+		t.Errorf("%d listeners are bound", len(r.Addresses()))
+	}
+}

@@ -188,7 +188,7 @@ func (b *builder) gateway(t *table, g *plan.Gateway) {
 	}
 	for number := range numbers(g) {
 		p := &port{gateway: built, number: number, match: matches.Port(number), tls: b.listenerTLS(g, number)}
-		for _, address := range bound(g) {
+		for _, address := range b.bound(g) {
 			t.ports[net.JoinHostPort(address, strconv.Itoa(number))] = p
 		}
 	}
@@ -225,12 +225,16 @@ func numbers(g *plan.Gateway) map[int]bool {
 	return ports
 }
 
-// bound are the addresses that a Gateway's listeners bind.
-func bound(g *plan.Gateway) []string {
-	if len(g.Addresses) == 0 {
-		return []string{"127.0.0.1"}
+// bound are the addresses that a Gateway's listeners bind: on Kubernetes all that the Pod has, of either family, since it is
+// the Service that decides who reaches them; elsewhere what is written.
+func (b *builder) bound(g *plan.Gateway) []string {
+	switch {
+	case len(g.Addresses) > 0:
+		return g.Addresses
+	case b.server.config.Kubernetes:
+		return []string{""}
 	}
-	return g.Addresses
+	return []string{"127.0.0.1"}
 }
 
 // rules are the plan's rules as they are on one listener; those that are not attached to the gateway are nil.
