@@ -61,7 +61,8 @@ type GatewayParametersSpec struct {
 	Service *ProxyService `json:"service,omitempty"`
 
 	// Identity lists the sources that are on; the strongest that answers names the client, and two that disagree leave
-	// it unknown. Default: none, every client is unknown (standalone: a loopback client is local/local). At most 8.
+	// it unknown. Default: PodAddress; standalone none, where a loopback client is local/local and every other unknown. At
+	// most 8.
 	//
 	// +optional
 	// +listType=atomic
@@ -91,7 +92,7 @@ type GatewayParametersSpec struct {
 
 // IdentitySourceType names a way to know a client.
 //
-// +kubebuilder:validation:Enum=Static;SPIFFE
+// +kubebuilder:validation:Enum=Static;SPIFFE;PodAddress;ServiceAccountToken
 type IdentitySourceType string
 
 // The types of identity source.
@@ -100,15 +101,23 @@ const (
 	IdentitySourceStatic IdentitySourceType = "Static"
 	// IdentitySourceSPIFFE knows clients by the SPIFFE id of the certificate that they present.
 	IdentitySourceSPIFFE IdentitySourceType = "SPIFFE"
+	// IdentitySourcePodAddress knows clients by the Pod whose address they come from.
+	IdentitySourcePodAddress IdentitySourceType = "PodAddress"
+	// IdentitySourceServiceAccountToken knows clients by the ServiceAccount token that they send.
+	IdentitySourceServiceAccountToken IdentitySourceType = "ServiceAccountToken"
 )
 
 // IdentitySource is one way to know a client.
 //
 // +kubebuilder:validation:XValidation:rule="(self.type == 'Static') == has(self.entries)",message="entries must be set when type is Static, and only then"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'SPIFFE') == (has(self.trustDomain) && has(self.bundleRef)) && (self.type == 'SPIFFE' || !has(self.trustDomain) && !has(self.bundleRef))",message="trustDomain and bundleRef must be set when type is SPIFFE, and only then"
+// +kubebuilder:validation:XValidation:rule="self.type == 'ServiceAccountToken' || !has(self.header) && !has(self.audience)",message="header and audience may be set only when type is ServiceAccountToken"
 type IdentitySource struct {
-	// Type is Static, clients are known by written address ranges, or SPIFFE, they are known by the SPIFFE id of the
-	// certificate that they present to an HTTPS listener. Required; another value is refused at admission.
+	// Type is, from the strongest: ServiceAccountToken, clients are known by the ServiceAccount token of the cluster that they
+	// send; SPIFFE, by the SPIFFE id of the certificate that they present to an HTTPS listener; PodAddress, by the Pod whose
+	// address they come from; Static, by written address ranges. ServiceAccountToken and PodAddress have no effect standalone,
+	// and the status says so (Effective=False). Required; another value is refused at admission, the same of
+	// ServiceAccountToken or PodAddress twice gives Accepted=False.
 	//
 	// +unionDiscriminator
 	// +required
@@ -140,6 +149,24 @@ type IdentitySource struct {
 	//
 	// +optional
 	BundleRef *CACertificateReference `json:"bundleRef,omitempty"`
+
+	// Header is the field of a request that brings the token, as "Bearer" and the token. It is removed from every request.
+	// With type ServiceAccountToken alone. Default: Proxy-Authorization. A value that is no field name is refused at
+	// admission; one that frames the message, or is hop-by-hop, gives Accepted=False.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
+	Header string `json:"header,omitempty"`
+
+	// Audience is what the token must be meant for. With type ServiceAccountToken alone. Default: ebbgate. A value longer
+	// than 253 bytes is refused at admission.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Audience string `json:"audience,omitempty"`
 }
 
 // TrustedPeer is a gateway or proxy that is believed about its clients.

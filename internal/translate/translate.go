@@ -83,6 +83,9 @@ type (
 // status of which nothing is told says what it said. Standalone nobody calls it.
 func (t *Translator) Hear(all map[Reach]Health, sure bool) { t.inputs.Hears.Set(all, sure) }
 
+// Trust says who signs the cluster's ServiceAccount tokens, for the next Apply.
+func (t *Translator) Trust(issuer *plan.Issuer) { t.inputs.Issuers.Set("", issuer) }
+
 // Apply translates a snapshot.
 func (t *Translator) Apply(s *source.Snapshot) *Result {
 	t.inputs.fill(s)

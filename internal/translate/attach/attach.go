@@ -65,6 +65,7 @@ type Inputs struct {
 	Others     derive.Source[source.Object] // of kinds that nothing translates
 	Fleets     derive.Source[*Fleet]        // by the key of their Gateway
 	Pods       derive.Source[*plan.Workload]
+	Issuers    derive.Source[*plan.Issuer]  // of ServiceAccount tokens; one, of the key ""
 	Ceilings   *derive.Collection[*Ceiling] // of classes of ours
 	Hears      *Hears
 
@@ -96,6 +97,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		Fleets:     derive.NewSource[*Fleet](g),
 		Hears:      NewHears(g),
 		Pods:       derive.NewSource[*plan.Workload](g),
+		Issuers:    derive.NewSource[*plan.Issuer](g),
 	}
 	in.grantsByNamespace = derive.NewIndex(in.Grants.Collection, func(_ string, grant *gwapiv1.ReferenceGrant) []string {
 		return []string{grant.Namespace}
@@ -123,6 +125,14 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *In
 		return keys
 	})
 	return in
+}
+
+// Issuer is who signs the cluster's ServiceAccount tokens; empty where that is not known.
+func (in *Inputs) Issuer(r *derive.Reader) plan.Issuer {
+	if issuer, ok := derive.Get(r, in.Issuers.Collection, ""); ok {
+		return *issuer
+	}
+	return plan.Issuer{}
 }
 
 // Endpoint reports whether a Pod's address is an endpoint of any Service.

@@ -24,6 +24,7 @@ type limited struct {
 	identity []sourced
 	peers    []v1alpha1.TrustedPeer
 	name     string            // of those that a problem is in
+	named    bool              // somebody has written sources
 	excess   []problem.Problem // of their own, each with the ceiling that holds
 	class    *v1alpha1.GatewayParameters
 }
@@ -37,7 +38,7 @@ type sourced struct {
 
 // limit never changes what it is given. Either may be nil, not both.
 func limit(class, own *v1alpha1.GatewayParameters) *limited {
-	l := &limited{class: class}
+	l := &limited{class: class, named: class != nil && len(class.Spec.Identity) > 0 || own != nil && len(own.Spec.Identity) > 0}
 	switch {
 	case class == nil:
 		l.name = parametersName(own)

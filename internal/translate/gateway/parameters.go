@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/derive"
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
@@ -18,12 +20,20 @@ import (
 
 // Settings are what GatewayParameters come to.
 type Settings struct {
-	Identity []plan.StaticSource
-	SPIFFE   []plan.SPIFFESource
-	Peers    []plan.Peer
-	HopName  string
-	needs    []string // ConfigMaps and Secrets
+	Identity   []plan.StaticSource
+	SPIFFE     []plan.SPIFFESource
+	PodAddress bool
+	Token      *plan.TokenSource
+	Peers      []plan.Peer
+	HopName    string
+	needs      []string // ConfigMaps and Secrets
 }
+
+// The defaults of a source of type ServiceAccountToken.
+const (
+	tokenHeader   = "Proxy-Authorization"
+	tokenAudience = "ebbgate"
+)
 
 // parameters resolves infrastructure.parametersRef, under the ceiling of the class. What is wrong with the parameters is
 // wrong with the Gateway: with a source of identity left out, a weaker one could name its clients. What goes beyond the
@@ -49,6 +59,7 @@ func (c *Checked) parameters(r *derive.Reader, in *attach.Inputs, problems *atta
 		}
 	}
 	if class == nil && own == nil {
+		c.Settings.PodAddress = in.Kubernetes
 		return
 	}
 	limited := limit(class, own)
@@ -64,7 +75,7 @@ func (c *Checked) parameters(r *derive.Reader, in *attach.Inputs, problems *atta
 
 // settings reads parameters, and says what is wrong with them.
 func settings(r *derive.Reader, in *attach.Inputs, l *limited) (Settings, []problem.Problem) {
-	s := Settings{HopName: l.spec.HopName}
+	s := Settings{HopName: l.spec.HopName, PodAddress: in.Kubernetes && !l.named}
 	var found []problem.Problem
 	for i := range l.identity {
 		source := &l.identity[i]
@@ -74,8 +85,14 @@ func settings(r *derive.Reader, in *attach.Inputs, l *limited) (Settings, []prob
 			s.static(&problems, source.field, source.Entries)
 		case source.Type == v1alpha1.IdentitySourceSPIFFE && source.BundleRef != nil:
 			s.spiffe(r, in, &problems, source.field, source.of, &source.IdentitySource)
+		case source.Type == v1alpha1.IdentitySourcePodAddress && s.PodAddress, source.Type == v1alpha1.IdentitySourceServiceAccountToken && s.Token != nil:
+			invalid(&problems, source.field+".type", "another source is of the same type", "leave one out")
+		case source.Type == v1alpha1.IdentitySourcePodAddress:
+			s.PodAddress = in.Kubernetes
+		case source.Type == v1alpha1.IdentitySourceServiceAccountToken:
+			s.token(r, in, &problems, source.field, &source.IdentitySource)
 		default:
-			invalid(&problems, source.field+".type", "not supported in this version", "write type: Static or type: SPIFFE")
+			invalid(&problems, source.field+".type", "not supported in this version", "write a type that the documentation names")
 		}
 		found = append(found, problems.List...)
 	}
@@ -118,6 +135,18 @@ func (s *Settings) spiffe(r *derive.Reader, in *attach.Inputs, problems *attach.
 	}
 	s.SPIFFE = append(s.SPIFFE, plan.SPIFFESource{TrustDomain: source.TrustDomain, Bundle: bundle})
 	s.needs = append(s.needs, bundle)
+}
+
+// token takes tokens as a source. Who signs them the controller finds out; until then none verifies.
+func (s *Settings) token(r *derive.Reader, in *attach.Inputs, problems *attach.Problems, field string, source *v1alpha1.IdentitySource) {
+	header := cmp.Or(source.Header, tokenHeader)
+	if exchange.Reserved(header) && !strings.EqualFold(header, tokenHeader) || strings.EqualFold(header, "Host") {
+		invalid(problems, field+".header", header+" is a field that has another meaning to the gateway", "write "+tokenHeader+", or a field of your own")
+		return
+	}
+	if in.Kubernetes {
+		s.Token = &plan.TokenSource{Header: header, Audience: cmp.Or(source.Audience, tokenAudience), Issuer: in.Issuer(r)}
+	}
 }
 
 // peers are those whose word is believed: their certificates must be ones that a source verifies.
@@ -189,6 +218,14 @@ func warnStandalone(problems *attach.Problems, spec *v1alpha1.GatewayParametersS
 	}
 	if spec.Service != nil {
 		problems.Warn(attach.Effective, attach.NoEffect, "spec.service", message, "leave it out, and write spec.addresses in the Gateway")
+	}
+	for i, source := range spec.Identity {
+		switch source.Type {
+		case v1alpha1.IdentitySourcePodAddress, v1alpha1.IdentitySourceServiceAccountToken:
+			problems.Warn(attach.Effective, attach.NoEffect, fmt.Sprintf("spec.identity[%d]", i),
+				"has no effect standalone, where there are no Pods and no ServiceAccounts", "leave it out, or write type: Static or type: SPIFFE")
+		case v1alpha1.IdentitySourceStatic, v1alpha1.IdentitySourceSPIFFE:
+		}
 	}
 }
 
