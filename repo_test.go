@@ -258,7 +258,7 @@ func TestDataPathLinksNoClient(t *testing.T) {
 		"./cmd/ebbgate-proxy":                        foreign,
 	} {
 		args := append([]string{"list", "-deps"}, strings.Fields(packages)...)
-		out, err := exec.CommandContext(t.Context(), "go", args...).Output() //nolint:gosec // ours
+		out, err := exec.CommandContext(t.Context(), "go", args...).Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,7 +153,7 @@ func (s *serving) again(ctx context.Context, what string, do func() error) (done
 		if err == nil {
 			return true
 		}
-		s.logger.Error(what, "error", err, "again_in", retries)
+		s.logger.Error("not done yet", "what", what, "error", err, "again_in", retries)
 		select {
 		case <-ctx.Done():
 			return false
