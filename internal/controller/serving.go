@@ -193,7 +193,13 @@ func (s *serving) serve(ctx context.Context) error {
 		server.Close()
 	})
 	beside.Go(func() {
-		s.again(ctx, "write where proxies reach the controller", func() error { return s.announce(ctx, listener.Addr()) })
+		for ctx.Err() == nil { // somebody may take it away
+			s.again(ctx, "write where proxies reach the controller", func() error { return s.announce(ctx, listener.Addr()) })
+			select {
+			case <-ctx.Done():
+			case <-time.After(s.authority.trust.Check):
+			}
+		}
 	})
 	return server.Serve(listener)
 }
