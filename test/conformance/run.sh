@@ -9,8 +9,11 @@ REPORT=$PWD/../../docs/conformance/$API/report.yaml
 
 "$CLUSTER/cluster.sh" build
 "$CLUSTER/cluster.sh" up
-VERSION=$("$CLUSTER/ebbgate.sh")
 eval "$("$CLUSTER/cluster.sh" env)"
+kubectl create namespace ebbgate-system --dry-run=client -o yaml | kubectl apply -f -
+# The suite has dozens of Gateways at once, each with two proxies: on one node they cannot all ask for what they would elsewhere.
+kubectl apply -f parameters.yaml
+VERSION=$("$CLUSTER/ebbgate.sh" --set gatewayClass.parameters.name=conformance)
 
 args=(-ebbgate-version "$VERSION" -usable 10.96.0.201 -unusable 192.0.2.1)
 if [ -n "${RUN:-}" ]; then
