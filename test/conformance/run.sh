@@ -10,7 +10,8 @@ REPORT=$PWD/../../docs/conformance/$API/report.yaml
 "$CLUSTER/cluster.sh" build
 "$CLUSTER/cluster.sh" up
 eval "$("$CLUSTER/cluster.sh" env)"
-kubectl create namespace ebbgate-system --dry-run=client -o yaml | kubectl apply -f -
+kubectl create namespace ebbgate-system --dry-run=client -o yaml | kubectl apply --server-side -f -
+kubectl delete namespace --ignore-not-found --timeout=180s gateway-conformance-{infra,app-backend,web-backend} # of a run before
 # The suite has dozens of Gateways at once, each with two proxies: on one node they cannot all ask for what they would elsewhere.
 kubectl apply -f parameters.yaml
 VERSION=$("$CLUSTER/ebbgate.sh" --set gatewayClass.parameters.name=conformance)

@@ -85,6 +85,10 @@ func (c *CORS) Preflight(req *exchange.Request, res *exchange.Header) bool {
 	if allowed := c.allowedHeaders(req.Header.Get(requestHeaders)); allowed != "" {
 		res.Set(allowHeaders, allowed)
 	}
+	// Browsers heed what is exposed in other answers alone; Gateway API's suite looks for it here too.
+	if c.expose != "" && (c.expose != everything || !c.credentials) {
+		res.Set(exposeHeaders, c.expose)
+	}
 	res.Set(maxAge, c.maxAge)
 	return true
 }

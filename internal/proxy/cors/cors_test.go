@@ -93,8 +93,10 @@ func TestPreflight(t *testing.T) {
 		"Access-Control-Allow-Credentials: true", "Access-Control-Allow-Headers: x-c,authorization", "Access-Control-Max-Age: 5")
 	f(plan.CORS{Origins: allowed, Headers: all, Credentials: true}, asks(), varys, echo, "Access-Control-Allow-Credentials: true", "Access-Control-Max-Age: 5")
 
-	// ExposeHeaders is for other answers, MaxAge for these.
-	f(plan.CORS{Origins: allowed, Expose: []string{"X-A"}, MaxAge: 600}, asks(), varys, echo, "Access-Control-Max-Age: 600")
+	// ExposeHeaders is for other answers, and told all the same, but for what only those can tell; MaxAge is for these.
+	f(plan.CORS{Origins: allowed, Expose: []string{"X-A"}, MaxAge: 600}, asks(), varys, echo, "Access-Control-Expose-Headers: X-A", "Access-Control-Max-Age: 600")
+	f(plan.CORS{Origins: allowed, Expose: all}, asks(), varys, echo, "Access-Control-Expose-Headers: *", "Access-Control-Max-Age: 5")
+	f(plan.CORS{Origins: allowed, Expose: all, Credentials: true}, asks(), varys, echo, "Access-Control-Allow-Credentials: true", "Access-Control-Max-Age: 5")
 }
 
 func TestWhatIsNoPreflight(t *testing.T) {
