@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/provision"
@@ -27,7 +28,7 @@ const (
 type admission struct {
 	client kubernetes.Interface
 	proxy  provision.Config
-	ours   func(namespace, name string, uid types.UID) bool // whether proxies of a Gateway are to run
+	ours   func(namespace, name string, uid types.UID) *gwapiv1.Gateway // whose proxies are to run; else nil
 }
 
 // authenticate admits the Pods that Kubernetes made of our own Deployments. A token must be of the controllers' audience
@@ -61,35 +62,41 @@ func (a *admission) authenticate(ctx context.Context, token string) (gateway str
 	if err != nil {
 		return "", fmt.Errorf("pod %s/%s: %w", namespace, pod.Name, err)
 	}
-	if why := a.odd(&pod.Spec, namespace+"/"+owner, name); why != "" {
-		return "", fmt.Errorf("pod %s/%s is not as the controller has proxies of the Gateway %s: %s", namespace, pod.Name, owner, why)
+	why := provision.Odd(pod, owner, a.proxy)
+	if why == "" && name != pod.Spec.ServiceAccountName {
+		why = "the token is another ServiceAccount's"
 	}
-	return namespace + "/" + owner, nil
+	if why != "" {
+		return "", fmt.Errorf("pod %s/%s is not as the controller has proxies of the Gateway %s: %s", namespace, pod.Name, owner.Name, why)
+	}
+	return namespace + "/" + owner.Name, nil
 }
 
 // gateway is the one that a Pod descends from.
-func (a *admission) gateway(ctx context.Context, pod *corev1.Pod) (string, error) {
+func (a *admission) gateway(ctx context.Context, pod *corev1.Pod) (*gwapiv1.Gateway, error) {
 	set, err := owner(pod, "apps/v1", "ReplicaSet")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	s, err := a.client.AppsV1().ReplicaSets(pod.Namespace).Get(ctx, set.Name, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("look at its ReplicaSet: %w", err)
+		return nil, fmt.Errorf("look at its ReplicaSet: %w", err)
 	}
 	deployment, err := owner(s, "apps/v1", "Deployment")
 	if err != nil || s.UID != set.UID {
-		return "", errors.Join(errors.New("its ReplicaSet is of no Deployment of ours"), err)
+		return nil, errors.Join(errors.New("its ReplicaSet is of no Deployment of ours"), err)
 	}
 	d, err := a.client.AppsV1().Deployments(pod.Namespace).Get(ctx, deployment.Name, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("look at its Deployment: %w", err)
+		return nil, fmt.Errorf("look at its Deployment: %w", err)
 	}
 	g, err := owner(d, "gateway.networking.k8s.io/v1", "Gateway")
-	if err != nil || d.UID != deployment.UID || !a.ours(pod.Namespace, g.Name, g.UID) {
-		return "", errors.Join(errors.New("its Deployment is of no Gateway of ours"), err)
+	if err == nil && d.UID == deployment.UID {
+		if ours := a.ours(pod.Namespace, g.Name, g.UID); ours != nil {
+			return ours, nil
+		}
 	}
-	return g.Name, nil
+	return nil, errors.Join(errors.New("its Deployment is of no Gateway of ours"), err)
 }
 
 // owner is the controller of an object, where it is of the kind that it must be.
@@ -99,41 +106,4 @@ func owner(o metav1.Object, version, kind string) (*metav1.OwnerReference, error
 		return nil, fmt.Errorf("%s belongs to no %s", o.GetName(), kind)
 	}
 	return r, nil
-}
-
-// odd says in what a Pod differs from those that we have: in what it runs, what it sees of the proxy, and what the proxy
-// is told. The image may be another version, as it is while Deployments roll.
-func (a *admission) odd(s *corev1.PodSpec, gateway, account string) string {
-	if len(s.Containers) != 1 || len(s.InitContainers)+len(s.EphemeralContainers) > 0 {
-		return "it has other containers beside the proxy"
-	}
-	c := s.Containers[0]
-	switch {
-	case s.ServiceAccountName != account:
-		return "its ServiceAccount is another"
-	case s.HostNetwork || s.HostPID || s.HostIPC || s.ShareProcessNamespace != nil && *s.ShareProcessNamespace:
-		return "it shares namespaces of its node"
-	case repository(c.Image) != repository(a.proxy.Image):
-		return "its image is no version of " + repository(a.proxy.Image)
-	case !slices.Equal(c.Command, provision.Command()):
-		return "its command is another"
-	case len(c.Args) != 4 || c.Args[0] != "--gateway" || c.Args[1] != gateway || c.Args[2] != "--controller":
-		return "its arguments are others"
-	case c.SecurityContext == nil || c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged:
-		return "it is privileged"
-	case len(c.EnvFrom) > 0 || slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name != "GOMEMLIMIT" }):
-		return "its environment is another"
-	case len(s.Volumes) != 1 || s.Volumes[0].Projected == nil || len(c.VolumeMounts) != 1 || len(c.VolumeDevices) > 0:
-		return "its volumes are others"
-	}
-	return ""
-}
-
-// repository is an image's name without tag and digest.
-func repository(image string) string {
-	image, _, _ = strings.Cut(image, "@")
-	if colon := strings.LastIndex(image, ":"); colon > strings.LastIndex(image, "/") {
-		image = image[:colon]
-	}
-	return image
 }

@@ -89,12 +89,14 @@ func (f *fleets) trust(bundle []byte) {
 	}
 }
 
-// ours reports whether a Gateway is to have proxies.
-func (f *fleets) ours(namespace, name string, uid types.UID) bool {
+// ours is a Gateway that is to have proxies; nil where there is none.
+func (f *fleets) ours(namespace, name string, uid types.UID) *gwapiv1.Gateway {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	g := f.wanted[plan.ObjectName("Gateway", namespace, name)]
-	return g.ours && g.object.UID == uid
+	if g := f.wanted[plan.ObjectName("Gateway", namespace, name)]; g.ours && g.object.UID == uid {
+		return g.object
+	}
+	return nil
 }
 
 // set says which Gateways there are: those of the plan are to run, each as its parameters under its class's ceiling say.

@@ -231,6 +231,8 @@ func TestStrangers(t *testing.T) {
 	container := func(change func(*corev1.Container)) func(*corev1.Pod) {
 		return func(p *corev1.Pod) { change(&p.Spec.Containers[0]) }
 	}
+	// the image has the certificates of public CAs
+	elsewhere := []string{"/ebbgate-proxy", "--gateway", c.namespace + "/egress", "--controller", "stranger.example:443", "--controller-ca", "/etc/ssl/certs/ca-certificates.crt"}
 	for name, change := range map[string]func(*corev1.Pod){
 		"no owner":          func(p *corev1.Pod) { p.OwnerReferences = nil },
 		"of no controller":  func(p *corev1.Pod) { *p.OwnerReferences[0].Controller = false },
@@ -247,6 +249,27 @@ func TestStrangers(t *testing.T) {
 			p.Spec.InitContainers = []corev1.Container{{Name: "before", Image: "before"}}
 		},
 		"its node's processes": func(p *corev1.Pod) { p.Spec.HostPID = true },
+		"another controller":   container(func(c *corev1.Container) { c.Args[3] = "controller.stranger.example:443" }),
+		"another ConfigMap":    func(p *corev1.Pod) { p.Spec.Volumes[0].Projected.Sources[1].ConfigMap.Name = "stranger" },
+		"a Secret in its volume": func(p *corev1.Pod) {
+			sources := &p.Spec.Volumes[0].Projected.Sources
+			*sources = append(*sources, corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "stranger"}}})
+		},
+		"another mount": container(func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/etc/ssl/certs" }),
+		"a name of its own": func(p *corev1.Pod) {
+			p.Spec.HostAliases = []corev1.HostAlias{{IP: "192.0.2.1", Hostnames: []string{"ebbgate-controller." + c.namespace + ".svc"}}}
+		},
+		"another name server": func(p *corev1.Pod) { p.Spec.DNSConfig = &corev1.PodDNSConfig{Nameservers: []string{"192.0.2.1"}} },
+		"another domain":      func(p *corev1.Pod) { p.Spec.DNSConfig = &corev1.PodDNSConfig{Searches: []string{"stranger.example"}} },
+		"a command at its start": container(func(c *corev1.Container) {
+			c.Lifecycle.PostStart = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: elsewhere}}
+		}),
+		"a command at its end": container(func(c *corev1.Container) {
+			c.Lifecycle.PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: elsewhere}}
+		}),
+		"a command as its probe": container(func(c *corev1.Container) {
+			c.LivenessProbe.ProbeHandler = corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: elsewhere}}
+		}),
 		"its node's files": func(p *corev1.Pod) {
 			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}})
 		},
@@ -255,6 +278,14 @@ func TestStrangers(t *testing.T) {
 		if err == nil || gateway != "" {
 			t.Errorf("%s: admitted to %q", name, gateway)
 		}
+	}
+	_, err := c.typed().CoreV1().ServiceAccounts(c.namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "stranger"}}, metav1.CreateOptions{})
+	must(t, err)
+	other := c.pod(set, func(p *corev1.Pod) {
+		p.Spec.ServiceAccountName, p.Spec.Volumes[0].Projected.Sources[1].ConfigMap.Name = "stranger", "stranger"
+	})
+	if gateway, err := r.serving.admission.authenticate(t.Context(), c.token("stranger", other, plan.TokenAudience)); err == nil {
+		t.Errorf("with a ServiceAccount and a ConfigMap of its own: admitted to %q", gateway)
 	}
 	deleted := c.pod(set, nil)
 	late := c.token(account, deleted, plan.TokenAudience)
@@ -269,6 +300,27 @@ func TestStrangers(t *testing.T) {
 		if gateway, err := r.serving.admission.authenticate(t.Context(), token); err == nil || strings.Contains(err.Error(), token) {
 			t.Errorf("%s: admitted to %q, or quoted: %v", name, gateway, err)
 		}
+	}
+	// What ran in a Pod before its image was changed may have shown the token to anybody.
+	changed := c.pod(set, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "stranger.example/reader:1" })
+	taken := c.token(account, changed, plan.TokenAudience)
+	_, err = c.typed().CoreV1().Pods(c.namespace).Patch(t.Context(), changed.Name, types.StrategicMergePatchType,
+		[]byte(`{"spec":{"containers":[{"name":"proxy","image":"ebbgate.test/proxy:1"}]}}`), metav1.PatchOptions{})
+	must(t, err)
+	running := func(image string, restarts int) {
+		status := fmt.Sprintf(`{"status":{"containerStatuses":[{"name":"proxy","image":%q,"imageID":"","restartCount":%d}]}}`, image, restarts)
+		_, err := c.typed().CoreV1().Pods(c.namespace).Patch(t.Context(), changed.Name, types.StrategicMergePatchType, []byte(status), metav1.PatchOptions{}, "status")
+		must(t, err)
+	}
+	for _, refused := range []func(){func() {}, func() { running("stranger.example/reader:1", 0) }, func() { running("ebbgate.test/proxy:1", 1) }} {
+		refused()
+		if gateway, err := r.serving.admission.authenticate(t.Context(), taken); err == nil {
+			t.Errorf("a Pod that has run something else: admitted to %q", gateway)
+		}
+	}
+	running("ebbgate.test/proxy:1", 0) // it was changed before it ran, or in its resources
+	if _, err := r.serving.admission.authenticate(t.Context(), taken); err != nil {
+		t.Errorf("a Pod that has run the proxy alone: %v", err)
 	}
 	must(t, c.of("Gateway").Delete(t.Context(), "egress", metav1.DeleteOptions{}))
 	for end := time.Now().Add(patience); ; {

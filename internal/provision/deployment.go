@@ -33,6 +33,8 @@ const (
 	cpuAsk  = "100m"
 	memory  = "64Mi"
 	perHost = corev1.LabelHostname
+
+	memoryLimit = "GOMEMLIMIT"
 )
 
 // deployment runs the proxies. Nothing in the Pods' template comes from a listener, so that a new one opens a socket and
@@ -99,8 +101,11 @@ func (p *proxy) pod() corev1.PodSpec {
 	}
 }
 
-// Command is what a proxy's container runs.
-func Command() []string { return []string{proxyName} }
+func command() []string { return []string{proxyName} }
+
+func (p *proxy) arguments() []string {
+	return []string{"--gateway", p.gateway.Namespace + "/" + p.gateway.Name, "--controller", p.config.Controller}
+}
 
 func (p *proxy) container() corev1.Container {
 	ask := func(path string) corev1.ProbeHandler {
@@ -109,8 +114,8 @@ func (p *proxy) container() corev1.Container {
 	c := corev1.Container{
 		Name:    "proxy",
 		Image:   p.config.Image,
-		Command: Command(),
-		Args:    []string{"--gateway", p.gateway.Namespace + "/" + p.gateway.Name, "--controller", p.config.Controller},
+		Command: command(),
+		Args:    p.arguments(),
 		Ports:   []corev1.ContainerPort{{Name: "health", ContainerPort: plan.HealthPort, Protocol: corev1.ProtocolTCP}},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
@@ -124,7 +129,7 @@ func (p *proxy) container() corev1.Container {
 	}
 	// The runtime sees the limit of its CPU by itself; that of its memory it must be told.
 	if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; ok {
-		c.Env = []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: strconv.FormatInt(limit.Value()/10*9, 10)}}
+		c.Env = []corev1.EnvVar{{Name: memoryLimit, Value: strconv.FormatInt(limit.Value()/10*9, 10)}}
 	}
 	return c
 }
