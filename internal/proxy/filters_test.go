@@ -146,7 +146,7 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s from %s: %d %q, want %d %q", method, origin, res.StatusCode, got, status, want)
 		}
 	}
-	f("OPTIONS", "https://app.test", 204, "https://app.test POST ")
+	f("OPTIONS", "https://app.test", 204, "https://app.test POST X-Own")
 	f("GET", "https://app.test", 200, "https://app.test  X-Own")
 	f("OPTIONS", "https://other.test", 403, "  ") // a loopback client: no other page may ask
 	f("GET", "https://other.test", 403, "  ")
