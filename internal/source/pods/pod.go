@@ -13,8 +13,10 @@ import (
 	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
-// maxAddresses bounds those of one Pod; Kubernetes has one of each family.
-const maxAddresses = 4
+const (
+	maxAddresses = 4   // of one Pod; Kubernetes has one of each family
+	maxName      = 253 // bytes of what a Pod's maker is called: whoever creates the Pod says it, and the API server takes any
+)
 
 // pod is what is kept of a Pod.
 type pod struct {
@@ -36,11 +38,16 @@ type owner struct {
 
 func ownerOf(references []metav1.OwnerReference) *owner {
 	for i := range references {
-		if r := &references[i]; r.Controller != nil && *r.Controller {
+		if r := &references[i]; controls(r) {
 			return &owner{r.Kind, r.Name, r.UID}
 		}
 	}
 	return nil
+}
+
+// controls reports whether a reference is to the maker, called what an object can be called.
+func controls(r *metav1.OwnerReference) bool {
+	return r.Controller != nil && *r.Controller && len(r.Kind) <= maxName && len(r.Name) <= maxName
 }
 
 // meta keeps of an object's metadata what is used.
@@ -49,7 +56,7 @@ func meta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp,
 	}
 	for _, r := range m.OwnerReferences {
-		if r.Controller != nil && *r.Controller {
+		if controls(&r) {
 			kept.OwnerReferences = []metav1.OwnerReference{r}
 		}
 	}

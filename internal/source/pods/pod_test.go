@@ -2,10 +2,34 @@ package pods
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// TestMakersAreNamed: what whoever creates a Pod may say of its maker is kept, and told, within bounds.
+func TestMakersAreNamed(t *testing.T) {
+	yes, long := true, strings.Repeat("x", 254)
+	for _, test := range []struct{ kind, name, want string }{
+		{"Deployment", "web", "Deployment/web"},
+		{"Deployment", long[:253], "Deployment/" + long[:253]},
+		{"Deployment", long, ""},
+		{long, "web", ""},
+	} {
+		from := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "node"}}
+		from.OwnerReferences = []metav1.OwnerReference{{Kind: test.kind, Name: test.name, Controller: &yes}}
+		kept, err := slim(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := kept.(*pod)
+		if w := is.workload(func(string, *owner) *owner { return nil }); w.Owner != test.want || (len(is.OwnerReferences) > 0) != (test.want != "") {
+			t.Errorf("%.20s/%.20s: told of %q, kept %d", test.kind, test.name, w.Owner, len(is.OwnerReferences))
+		}
+	}
+}
 
 func TestAddresses(t *testing.T) {
 	f := func(host bool, written []string, want ...string) {
