@@ -139,6 +139,11 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway, parameters func
 		}
 	}
 	for key, g := range wanted {
+		if last := f.wanted[key].object; last != nil && last.UID != g.object.UID { // deleted, and made anew, meanwhile
+			delete(f.facts, key)
+			delete(f.applied, key)
+			delete(f.standings, key)
+		}
 		if f.queue != nil && f.wanted[key] != g {
 			f.queue.Add(key)
 		}
@@ -302,7 +307,7 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 		queue.AddAfter(key, mendsSelf)
 	}
 	f.mu.Lock()
-	if f.wanted[key].ours {
+	if is := f.wanted[key]; is.ours && is.object.UID == g.object.UID {
 		f.applied[key] = applied
 	}
 	f.mu.Unlock()

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -10,8 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/provision"
+	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/translate"
 )
 
 const parameters = `apiVersion: ebbgate.dev/v1alpha1
@@ -151,5 +157,29 @@ spec: {ports: [{port: 80}]}
 	c.until("Gateway", "egress", "hindered", waits("egress-ebbgate is needed"))
 	if u := c.get("Service", "egress-ebbgate"); u.GetLabels()["app"] != "mine" || len(u.GetOwnerReferences()) != 0 {
 		t.Errorf("somebody's Service was taken over: %v", u.Object["metadata"])
+	}
+}
+
+// TestMadeAnew: of a Gateway that was deleted and made again between two looks nothing counts that ran of the former.
+func TestMadeAnew(t *testing.T) {
+	const key = "Gateway/ai/egress"
+	f := newFleets(provision.Config{}, "cluster.local", nil, slog.New(slog.DiscardHandler))
+	see := func(uid types.UID) map[string]*translate.Fleet {
+		g := &gwapiv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "egress", UID: uid, Generation: 1}}
+		s := &source.Snapshot{Objects: map[string]source.Object{key: g}}
+		f.set(s, []*plan.Gateway{{Name: "ai/egress"}}, func(string) *v1alpha1.GatewayParameters { return nil })
+		return f.observed(s)
+	}
+	see("former")
+	f.applied[key], f.standings[key] = provision.Applied{}, standing{generation: 1}
+	f.facts[key] = &translate.Fleet{Programmed: true}
+	if facts := see("former"); facts[key] == nil || !facts[key].Programmed {
+		t.Fatalf("the same Gateway: %v", facts)
+	}
+	facts := see("latter")
+	_, applied := f.applied[key]
+	_, stands := f.standings[key]
+	if len(facts) > 0 || applied || stands {
+		t.Errorf("another Gateway: facts %v, applied %v, standing %v", facts, applied, stands)
 	}
 }
