@@ -99,6 +99,10 @@ func New(c Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client of what runs: %w", err)
 	}
+	judges, err := kubernetes.NewForConfig(c.REST) // whoever shows tokens takes nobody else's share of requests
+	if err != nil {
+		return nil, fmt.Errorf("make client of tokens: %w", err)
+	}
 	objects, err := metadata.NewForConfig(c.REST)
 	if err != nil {
 		return nil, fmt.Errorf("make client of metadata: %w", err)
@@ -123,7 +127,7 @@ func New(c Config) (*Controller, error) {
 	controller.serving = &serving{
 		client: clients, listen: c.Listen, namespace: c.Namespace, service: c.Service, address: c.Address, logger: c.Logger,
 		authority: newAuthority(clients, c.Namespace, host, c.Trust),
-		admission: &admission{client: clients, proxy: proxies, ours: controller.fleets.ours},
+		admission: &admission{client: judges, proxy: proxies, ours: controller.fleets.ours},
 		heard:     controller.fleets.heard, said: newSaid(), reported: controller.reports.take,
 	}
 	controller.fleets.acknowledged, controller.fleets.changed = controller.serving.acknowledged, controller.again

@@ -192,16 +192,19 @@ func (s *serving) serve(ctx context.Context) error {
 		s.mu.Unlock()
 		server.Close()
 	})
-	beside.Go(func() {
-		for ctx.Err() == nil { // somebody may take it away
-			s.again(ctx, "write where proxies reach the controller", func() error { return s.announce(ctx, listener.Addr()) })
-			select {
-			case <-ctx.Done():
-			case <-time.After(s.authority.trust.Check):
-			}
-		}
-	})
+	beside.Go(func() { s.stay(ctx, listener.Addr()) })
 	return server.Serve(listener)
+}
+
+// stay has the controller's Service lead to this replica until ctx ends, whatever becomes of the Service and its EndpointSlice.
+func (s *serving) stay(ctx context.Context, bound net.Addr) {
+	for s.again(ctx, "write where proxies reach the controller", func() error { return s.announce(ctx, bound) }) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(s.authority.trust.Check):
+		}
+	}
 }
 
 // announce has the controller's Service lead to this replica.

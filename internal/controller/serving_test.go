@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/ebbgate/ebbgate/internal/distribute"
 	"github.com/ebbgate/ebbgate/internal/plan"
@@ -207,6 +209,38 @@ func TestProxiesAreTold(t *testing.T) {
 	p.refuses.Store(&why)
 	c.apply(strings.Replace(manifests, "port: 8080", "port: 8081", 1))
 	c.until("Gateway", "egress", "refused by its proxy", waits("proxies could not take all of the configuration: "+why))
+}
+
+// TestServiceLeadsToIt: the replica that leads is behind the controller's Service, and again after that has been made anew,
+// when Kubernetes takes the EndpointSlice away with the former one.
+func TestServiceLeadsToIt(t *testing.T) {
+	c := newCluster(t)
+	ctx, stop := context.WithCancel(t.Context())
+	s := &serving{
+		client: c.typed(), namespace: c.namespace, service: "ebbgate-controller", address: "192.0.2.7",
+		authority: &authority{trust: Trust{Check: 10 * time.Millisecond}}, logger: slog.New(slog.DiscardHandler),
+	}
+	c.apply("{apiVersion: v1, kind: Service, metadata: {name: ebbgate-controller}, spec: {ports: [{name: plan, port: 9443}]}}")
+	var staying sync.WaitGroup
+	defer staying.Wait()
+	defer stop()
+	staying.Go(func() { s.stay(ctx, &net.TCPAddr{Port: 9443}) })
+	const slice = "ebbgate-controller-leader"
+	first := c.until("EndpointSlice", slice, "there", func(*unstructured.Unstructured) bool { return true })
+	must(t, c.of("EndpointSlice").Delete(t.Context(), slice, metav1.DeleteOptions{}))
+	c.until("EndpointSlice", slice, "there again", func(u *unstructured.Unstructured) bool { return u.GetUID() != first.GetUID() })
+}
+
+// TestTokensTakeNobodysShare: whoever shows tokens, good or not, uses up the requests of nothing else to the API server.
+func TestTokensTakeNobodysShare(t *testing.T) {
+	made, err := New(Config{REST: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "ebbgate-system", Service: "ebbgate-controller", Listen: ":9443", Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	judging := made.serving.admission.client.CoreV1().RESTClient().GetRateLimiter()
+	for _, other := range []kubernetes.Interface{made.clients, made.fleets.client, made.serving.client} {
+		if judging == nil || judging == other.CoreV1().RESTClient().GetRateLimiter() {
+			t.Error("tokens are judged with the requests that running Gateways needs")
+		}
+	}
 }
 
 // TestStrangers: a token is worth what its Pod is.

@@ -14,7 +14,9 @@ import (
 
 // Build builds the command into the folder and returns its path: with the race detector, and with
 // released buffers overwritten, where the test has these.
-func Build(ctx context.Context, folder string) (string, error) { return BuildOf(ctx, folder, "ebbgate") }
+func Build(ctx context.Context, folder string) (string, error) {
+	return BuildOf(ctx, folder, "ebbgate")
+}
 
 // BuildOf builds one of the commands of cmd/ as Build does.
 func BuildOf(ctx context.Context, folder, name string) (string, error) {
