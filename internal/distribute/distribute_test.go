@@ -506,16 +506,63 @@ func TestALargeGenerationComesInMessagesAndIsTakenWhole(t *testing.T) {
 	same(t, Part(large, "a/gw"), p.next())
 	r.until("a/gw", all(2))
 	p.none()
+}
 
-	tooLarge := changed(large, func(p *plan.Plan) {
-		p.Backends[0] = &plan.Backend{Name: p.Backends[0].Name, Hostname: strings.Repeat("x", maxResource)}
-	})
-	if err := r.server.Publish(tooLarge); err == nil || !strings.Contains(err.Error(), "backend/Backend/a/") {
-		t.Errorf("a resource that cannot be sent: %v", err)
-	}
-	r.publish(large)
-	if a := r.server.Acknowledged("a/gw"); a.Acknowledged != 2 {
-		t.Errorf("the plan before one that cannot be sent is no longer the newest: %+v", a)
+// TestWhatIsTooLargeHoldsUpNothingElse: a resource that cannot be sent is rejected by its name, with the reason for the
+// Gateway's status, and closes what it concerns; all else of its Gateway and of the others applies.
+func TestWhatIsTooLargeHoldsUpNothingElse(t *testing.T) {
+	for name, test := range map[string]struct {
+		bloat  func(p *plan.Plan, much string)
+		closed func(p *plan.Plan) bool // the first rule is, or what it needs
+	}{
+		"backend/Backend/a/huge": {
+			func(p *plan.Plan, much string) {
+				p.Backends = append(p.Backends, &plan.Backend{Name: "Backend/a/huge", Hostname: much})
+				p.Rules[0].Backends = append(slices.Clone(p.Rules[0].Backends), plan.RuleBackend{Backend: "Backend/a/huge"})
+			},
+			func(p *plan.Plan) bool {
+				return !slices.ContainsFunc(p.Backends, func(b *plan.Backend) bool { return b.Name == "Backend/a/huge" })
+			},
+		},
+		"policy/EgressPolicy/a/huge": {
+			func(p *plan.Plan, much string) {
+				p.Policies = append(p.Policies, &plan.Policy{
+					Name: "EgressPolicy/a/huge", Kind: "EgressPolicy", Config: &egress.Config{Region: much}, Targets: []plan.Target{{Kind: plan.TargetRoute, Name: p.Rules[0].Route}},
+				})
+			},
+			func(p *plan.Plan) bool { return p.Rules[0].Fault != nil },
+		},
+		"rule/": {
+			func(p *plan.Plan, much string) { p.Rules[0].Backends = []plan.RuleBackend{{Backend: much}} },
+			func(p *plan.Plan) bool { return p.Rules[0].Fault != nil },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			p := r.proxy("token-of-a/gw", nil)
+			huge := changed(configured(3), func(p *plan.Plan) {
+				rule := *p.Rules[0]
+				p.Rules[0] = &rule
+				test.bloat(p, strings.Repeat("x", maxResource))
+			})
+			r.publish(huge)
+			got := p.next()
+			if !test.closed(got) || got.Rules[1].Fault != nil {
+				t.Errorf("%s: not what concerns it, and that alone, is closed", name)
+			}
+			a := r.until("a/gw", func(a Acknowledgement) bool { return len(a.Rejections) > 0 })
+			if len(a.Rejections) != 1 || !strings.HasPrefix(a.Rejections[0].Resource, name) || !strings.Contains(a.Rejections[0].Message, unsendable) {
+				t.Errorf("%s: %+v", name, a)
+			}
+			r.logged("a resource cannot be sent", 1)
+			r.publish(reweighed(huge, 1, 5))
+			if got = p.next(); got.Rules[1].Backends[0].Weight != 5 {
+				t.Errorf("%s: it keeps others from applying", name)
+			}
+			if n := strings.Count(r.log.String(), "a resource cannot be sent"); n != 1 {
+				t.Errorf("%s: said %d times", name, n)
+			}
+		})
 	}
 }
 

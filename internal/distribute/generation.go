@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -63,15 +64,17 @@ type generation struct {
 
 // encoder makes items, and keeps those whose resource stays.
 type encoder struct {
-	items map[string]*item
-	next  map[string]*item
+	items  map[string]*item
+	next   map[string]*item
+	unsent []error // resources, new in this plan, in whose place a stub is sent
 }
 
 // begin starts a plan; end forgets the items that it did not use.
-func (e *encoder) begin() { e.next = map[string]*item{} }
+func (e *encoder) begin() { e.next, e.unsent = map[string]*item{}, nil }
 func (e *encoder) end()   { e.items, e.next = e.next, nil }
 
 func (e *encoder) item(k kind, name string, resource any) (*item, error) {
+	plain := name
 	name = forms[k].prefix + name
 	if i := e.next[name]; i != nil {
 		return i, nil
@@ -82,11 +85,14 @@ func (e *encoder) item(k kind, name string, resource any) (*item, error) {
 		return last, nil
 	}
 	payload, err := encode(resource)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", name, err)
+	if size := len(payload.Reveal()); err == nil && size > maxResource {
+		err = fmt.Errorf("it has %d bytes, %d at most can be sent", size, maxResource)
 	}
-	if size := len(payload.Reveal()); size > maxResource {
-		return nil, fmt.Errorf("encode %s: it has %d bytes, %d at most can be sent", name, size, maxResource)
+	if err != nil {
+		e.unsent = append(e.unsent, fmt.Errorf("encode %s: %w", name, err))
+		if payload, err = stub(plain, resource); err != nil {
+			return nil, fmt.Errorf("encode %s: %w", name, err)
+		}
 	}
 	i := &item{name: name, kind: k, resource: resource, payload: payload}
 	if k != secrets {
@@ -94,6 +100,33 @@ func (e *encoder) item(k kind, name string, resource any) (*item, error) {
 	}
 	e.next[name] = i
 	return i, nil
+}
+
+// unsendable is the field by which a proxy rejects a stub. It is what the Gateway's status says of the resource.
+const unsendable = "too large to be sent"
+
+// stub is the payload in place of one that is too large: what says what the resource concerns, and a field that no proxy
+// knows, so that every one rejects it by its name, as whatever it cannot read, and takes the rest.
+func stub(name string, resource any) (plan.Sensitive, error) {
+	content := any(struct {
+		Name string `json:"name"`
+	}{name})
+	switch r := resource.(type) {
+	case *plan.Rule:
+		content = plan.Rule{Name: r.Name, Route: r.Route, Hostnames: r.Hostnames, Parents: r.Parents, Matches: r.Matches}
+	case *plan.Policy:
+		policy := *r
+		policy.Config = nil
+		content = policy
+	}
+	text, err := marshal(content)
+	if err == nil && len(text) >= maxResource {
+		err = errors.New("not even what says what it concerns can be sent")
+	}
+	if err != nil {
+		return plan.Sensitive{}, err
+	}
+	return plan.NewSensitive(append(text[:len(text)-1], `,"`+unsendable+`":true}`...)), nil
 }
 
 // encodeAll gives the items of a part of a plan, sorted by name.

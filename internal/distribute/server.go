@@ -137,6 +137,9 @@ func (s *Server) Publish(p *plan.Plan) error {
 		}
 		parts[g.Name] = items
 	}
+	for _, err := range s.encoder.unsent {
+		s.config.Logger.Error("a resource cannot be sent: proxies keep what they have of it, or deny", "error", err)
+	}
 	byWorkload := map[string]bool{}
 	for _, g := range p.Gateways {
 		byWorkload[g.Name] = g.PodAddress || g.Token != nil
