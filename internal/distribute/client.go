@@ -129,7 +129,7 @@ func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 	}
 	conn, err := grpc.NewClient(c.config.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(settings)), grpc.WithNoProxy(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxRequest)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.WithMaxHeaderListSize(maxHeaders),
 	)

@@ -508,6 +508,26 @@ func TestALargeGenerationComesInMessagesAndIsTakenWhole(t *testing.T) {
 	p.none()
 }
 
+// TestAProxyOfMuchComesBack: a proxy that has very many resources, of names as long as there are, can say so.
+func TestAProxyOfMuchComesBack(t *testing.T) {
+	r := newRig(t)
+	much := configured(1)
+	long := strings.Repeat("x", 240)
+	for i := range 30_000 {
+		rule := *much.Rules[0]
+		rule.Name = fmt.Sprintf("HTTPRoute/%s/%s-%05d#0", long[:63], long, i)
+		much.Rules = append(much.Rules, &rule)
+	}
+	r.publish(much)
+	p := r.proxy("token-of-a/gw", nil)
+	p.next()
+	r.until("a/gw", all(1))
+	r.stop()
+	r.start()
+	r.publish(much)
+	r.until("a/gw", all(1))
+}
+
 // TestWhatIsTooLargeHoldsUpNothingElse: a resource that cannot be sent is rejected by its name, with the reason for the
 // Gateway's status, and closes what it concerns; all else of its Gateway and of the others applies.
 func TestWhatIsTooLargeHoldsUpNothingElse(t *testing.T) {

@@ -22,9 +22,10 @@ const (
 	generationName = "generation"
 	generationType = typeURL + "Generation"
 
-	maxMessage  = 8 << 20 // bytes of one message, either way
-	maxResource = 4 << 20 // bytes of one resource's payload
-	fullMessage = 1 << 20 // bytes from which a message takes no further resource
+	maxMessage  = 8 << 20        // bytes of one message to a proxy
+	maxRequest  = 4 * maxMessage // of one from a proxy, which in the first names all that it has
+	maxResource = 4 << 20        // bytes of one resource's payload
+	fullMessage = 1 << 20        // bytes from which a message takes no further resource
 )
 
 // manifest is the content of the resource that ends a generation: how many resources the generation comprises, and a

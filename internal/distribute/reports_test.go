@@ -147,7 +147,7 @@ func TestStrangersReports(t *testing.T) {
 	r.heard()
 	f("too long a report", token, []byte(`{"uncounted":`+strings.Repeat("1", report.MaxBytes)+`}`), codes.InvalidArgument)
 	r.heard()
-	f("too long a message", token, make([]byte, maxMessage+1), codes.ResourceExhausted)
+	f("too long a message", token, make([]byte, maxRequest+1), codes.ResourceExhausted)
 	r.heard()
 	if err := r.teller(token).SendMsg(wrapperspb.Bytes([]byte("{}"))); err != nil {
 		t.Fatal(err)

@@ -96,7 +96,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 	s := &Server{config: c, reporting: reporting{streams: map[string]int{}}, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}, open: map[string]int{}, roster: newRoster()}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(c.TLS)), grpc.ConnectionTimeout(connectTime), grpc.WaitForHandlers(true),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxHeaderListSize(maxHeaders),
+		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxHeaderListSize(maxHeaders),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: idleTime, MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace,
 			Time: keepaliveTime, Timeout: keepaliveTimeout,
