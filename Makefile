@@ -2,7 +2,7 @@
 
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Tools that are not shipped and need much that the programs do not are modules of their own.
-TOOLS    := deploy/image
+TOOLS    := deploy/image test/conformance
 POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/policy/... ./test/...
 FUZZTIME ?= 60s
 
