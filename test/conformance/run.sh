@@ -14,8 +14,9 @@ kubectl create namespace ebbgate-system --dry-run=client -o yaml | kubectl apply
 kubectl delete namespace --ignore-not-found --timeout=180s gateway-conformance-{infra,app-backend,web-backend} # of a run before
 # The suite has dozens of Gateways at once, each with two proxies: on one node they cannot all ask for what they would elsewhere.
 kubectl apply -f parameters.yaml
-VERSION=$("$CLUSTER/ebbgate.sh" --set gatewayClass.parameters.name=conformance)
+"$CLUSTER/ebbgate.sh" --set gatewayClass.parameters.name=conformance >/dev/null
 
+VERSION=v$(sed -n 's/^appVersion: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' ../../deploy/helm/ebbgate/Chart.yaml)
 args=(-ebbgate-version "$VERSION" -usable 10.96.0.201 -unusable 192.0.2.1)
 if [ -n "${RUN:-}" ]; then
 	args+=(-run-test "$RUN" -all-features)

@@ -7,6 +7,8 @@ package conformance_test
 import (
 	"flag"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +62,7 @@ func write(t *testing.T, s *suite.ConformanceTestSuite) {
 		t.Error(err)
 		return
 	}
+	slices.SortFunc(made.ProfileReports, func(a, b confv1.ProfileReport) int { return strings.Compare(b.Name, a.Name) })
 	made.Date = time.Now().UTC().Format(time.DateOnly)
 	text, err := yaml.Marshal(made)
 	if err != nil {
