@@ -156,7 +156,7 @@ func (id *Identifier) own(client exchange.Client, c *Connection, path string, to
 		return unknown
 	case said.source == exchange.SourceNone:
 		said = by
-	case !said.agrees(by):
+	case !said.agrees(by), said.pod != nil && by.pod != nil && said.pod.uid != by.pod.uid: // a token is its Pod's alone
 		return unknown
 	case said.pod == nil:
 		said.pod = by.pod

@@ -254,7 +254,7 @@ func TestWhatIsRememberedOfStrangersIsBounded(t *testing.T) {
 func TestSourcesTogether(t *testing.T) {
 	s := newSigner(t)
 	pods := told(workloadOf("ai/a", "1", "batch", "10.0.0.1"), workloadOf("web/b", "2", "front", "10.0.0.2"),
-		workloadOf("ai/c", "3", "batch", "10.0.0.3"), workloadOf("web/c", "4", "front", "10.0.0.3"), workloadOf("ai/host", "5", "batch"))
+		workloadOf("ai/c", "3", "batch", "10.0.0.3"), workloadOf("web/c", "4", "front", "10.0.0.3"), workloadOf("ai/host", "5", "batch"), workloadOf("ai/d", "6", "batch", "10.0.0.4"))
 	g := mesh()
 	g.PodAddress, g.Token = true, s.source()
 	g.Identity = []plan.StaticSource{
@@ -301,6 +301,7 @@ func TestSourcesTogether(t *testing.T) {
 	f("loopback on Kubernetes", "127.0.0.1", "", "", "unknown/unknown", exchange.SourceNone)
 	f("its own token", "10.0.0.1", "", batch, "ai/batch", exchange.SourceToken)
 	f("another's token", "10.0.0.1", "", front, "unknown/unknown", exchange.SourceNone)
+	f("a token of another Pod of the same name", "10.0.0.4", "", batch, "unknown/unknown", exchange.SourceNone)
 	f("no token at all", "10.0.0.1", "", "lies", "ai/batch", exchange.SourcePodAddress)
 	f("a token from nowhere", "192.0.2.1", "", batch, "ai/batch", exchange.SourceToken)
 	f("a token against a range", "10.1.0.1", "", batch, "unknown/unknown", exchange.SourceNone)
