@@ -347,7 +347,7 @@ func (f *fleets) judge(key string) (changed bool) {
 	case len(said.Rejections) > 0:
 		fact.Message, certain = rejected(said.Rejections), true
 	case ready == 0:
-		fact.Message = "no proxy is ready"
+		fact.Message = fmt.Sprintf("no proxy is ready (see the Pods of Deployment %s/%s, their events and logs)", g.object.Namespace, provision.Name(g.object))
 	case said.Connected < ready || said.Acknowledged < said.Connected:
 		fact.Message = fmt.Sprintf("of %d ready proxies %d have taken the configuration", ready, min(said.Acknowledged, ready))
 	}

@@ -74,7 +74,7 @@ func TestFleet(t *testing.T) {
 	c.until("Deployment", name, "running", replicas(2))
 	service := c.until("Service", name, "there", func(*unstructured.Unstructured) bool { return true })
 	ip, _, _ := unstructured.NestedString(service.Object, "spec", "clusterIP")
-	gateway := c.until("Gateway", "egress", "without ready proxies", waits("no proxy is ready"))
+	gateway := c.until("Gateway", "egress", "without ready proxies", waits("no proxy is ready (see the Pods of Deployment "+c.namespace+"/"+name+","))
 	addresses, _, _ := unstructured.NestedSlice(gateway.Object, "status", "addresses")
 	if len(addresses) != 2 || addresses[0].(map[string]any)["value"] != ip || addresses[1].(map[string]any)["value"] != name+"."+c.namespace+".svc.cluster.local" {
 		t.Errorf("addresses %v, of a Service with %s", addresses, ip)

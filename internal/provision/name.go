@@ -6,10 +6,14 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // longest is what a label's value, and the name of a Service, may have.
 const longest = validation.DNS1035LabelMaxLength
+
+// Name is that of all objects of a Gateway.
+func Name(g *gwapiv1.Gateway) string { return name(g.Name, string(g.Spec.GatewayClassName)) }
 
 // name is that of all objects of a Gateway: <gateway>-<class>, as GEP-1762 has it. Where that is no name of a Service, or
 // where with a dash in the class another Gateway's could be the same, it is shortened, and ends with a hash of both.

@@ -16,7 +16,7 @@ import (
 // runs, what it is told, what it believes, and where names lead it. The image may be another version, as it is while
 // Deployments roll.
 func Odd(pod *corev1.Pod, g *gwapiv1.Gateway, c Config) string {
-	p := proxy{gateway: g, config: c, name: name(g.Name, string(g.Spec.GatewayClassName))}
+	p := proxy{gateway: g, config: c, name: Name(g)}
 	s := &pod.Spec
 	switch {
 	case len(s.Containers) != 1 || len(s.InitContainers)+len(s.EphemeralContainers) > 0:

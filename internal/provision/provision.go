@@ -46,7 +46,7 @@ const (
 // Objects are what a Gateway needs, in the order in which they are applied. Parameters are those that it names, or nil.
 // The problems are of addresses that it cannot have, and hinder nothing else.
 func Objects(g *gwapiv1.Gateway, parameters *v1alpha1.GatewayParameters, c Config) ([]Object, []problem.Problem) {
-	p := proxy{gateway: g, config: c, name: name(g.Name, string(g.Spec.GatewayClassName)), serviceType: corev1.ServiceTypeClusterIP}
+	p := proxy{gateway: g, config: c, name: Name(g), serviceType: corev1.ServiceTypeClusterIP}
 	if parameters != nil {
 		if parameters.Spec.Deployment != nil {
 			p.deployed = *parameters.Spec.Deployment
