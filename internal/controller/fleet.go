@@ -33,8 +33,9 @@ import (
 
 const (
 	appliers   = 4
-	mendsSelf  = 30 * time.Second // before what a user has to mend is tried again: it may have mended itself
-	lenience   = 15 * time.Second // with proxies that had all, as between two of their connections
+	gathers    = 200 * time.Millisecond // of what happens to a Gateway's objects
+	mendsSelf  = 30 * time.Second       // before what a user has to mend is tried again: it may have mended itself
+	lenience   = 15 * time.Second       // with proxies that had all, as between two of their connections
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Minute
 	longest    = 2000 // bytes of what a status says, of which the API server's own words may be most
@@ -196,16 +197,7 @@ func (f *fleets) run(ctx context.Context) {
 		"HorizontalPodAutoscaler": factory.Autoscaling().V2().HorizontalPodAutoscalers().Informer(),
 		"PodDisruptionBudget":     factory.Policy().V1().PodDisruptionBudgets().Informer(),
 	}
-	touched := func(object any) {
-		if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = gone.Obj
-		}
-		if o, ok := object.(metav1.Object); ok {
-			if owner := metav1.GetControllerOf(o); owner != nil && owner.Kind == "Gateway" {
-				queue.Add(plan.ObjectName("Gateway", o.GetNamespace(), owner.Name))
-			}
-		}
-	}
+	touched := func(object any) { touch(queue, object) }
 	for _, informer := range known {
 		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // it refuses what has been stopped alone
 			AddFunc: touched, UpdateFunc: func(_, object any) { touched(object) }, DeleteFunc: touched,
@@ -234,6 +226,19 @@ func (f *fleets) run(ctx context.Context) {
 	queue.ShutDown()
 	all.Wait()
 	f.forget()
+}
+
+// touch queues the Gateway that an object is of. What happens to its objects is gathered: whoever changes them again and
+// again has them written as often as that, and takes no other Gateway's share of requests.
+func touch(queue workqueue.TypedDelayingInterface[string], object any) {
+	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = gone.Obj
+	}
+	if o, ok := object.(metav1.Object); ok {
+		if owner := metav1.GetControllerOf(o); owner != nil && owner.Kind == "Gateway" {
+			queue.AddAfter(plan.ObjectName("Gateway", o.GetNamespace(), owner.Name), gathers)
+		}
+	}
 }
 
 // forget leaves nothing known: it may be no longer so when this replica leads again.

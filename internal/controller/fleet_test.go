@@ -2,15 +2,19 @@ package controller
 
 import (
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
@@ -181,5 +185,36 @@ func TestMadeAnew(t *testing.T) {
 	_, stands := f.standings[key]
 	if len(facts) > 0 || applied || stands {
 		t.Errorf("another Gateway: facts %v, applied %v, standing %v", facts, applied, stands)
+	}
+}
+
+// delayed is a queue that knows how long what is added waits.
+type delayed struct {
+	workqueue.TypedDelayingInterface[string]
+	added map[string]time.Duration
+}
+
+func (q *delayed) Add(key string)                           { q.added[key] = 0 }
+func (q *delayed) AddAfter(key string, after time.Duration) { q.added[key] = after }
+
+// TestWhatIsTouchedIsGathered: who changes a Gateway's objects without end has them written at most so often.
+func TestWhatIsTouchedIsGathered(t *testing.T) {
+	yes := true
+	of := func(kind string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "x", OwnerReferences: []metav1.OwnerReference{{Kind: kind, Name: "egress", Controller: &yes}}}}
+	}
+	for name, test := range map[string]struct {
+		object any
+		want   map[string]time.Duration
+	}{
+		"a Gateway's":                   {of("Gateway"), map[string]time.Duration{"Gateway/ai/egress": gathers}},
+		"one whose deletion was missed": {cache.DeletedFinalStateUnknown{Obj: of("Gateway")}, map[string]time.Duration{"Gateway/ai/egress": gathers}},
+		"another's":                     {of("Deployment"), map[string]time.Duration{}},
+		"nobody's":                      {&corev1.ConfigMap{}, map[string]time.Duration{}},
+	} {
+		q := &delayed{added: map[string]time.Duration{}}
+		if touch(q, test.object); !maps.Equal(q.added, test.want) {
+			t.Errorf("%s: queued %v, want %v", name, q.added, test.want)
+		}
 	}
 }
