@@ -27,7 +27,7 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("want the report's file as the one argument, got %d", len(args))
 	}
-	text, err := os.ReadFile(args[0])
+	text, err := os.ReadFile(args[0]) //nolint:gosec // the caller names it
 	if err != nil {
 		return fmt.Errorf("read report: %w", err)
 	}
@@ -44,7 +44,7 @@ func run(args []string) error {
 	if err := write(&page, &report, filepath.ToSlash(name)); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, "README.md"), page.Bytes(), 0o644)
+	return os.WriteFile(filepath.Join(folder, "README.md"), page.Bytes(), 0o600) //nolint:gosec // beside what the caller names
 }
 
 // write writes the page of a report that lies in a file beside it.
