@@ -74,6 +74,7 @@ var walls = []wall{
 	},
 	{folder: "internal/command", own: []string{}, foreign: []string{"k8s.io", "sigs.k8s.io"}},
 	{folder: "internal/source/kube", own: []string{"internal/plan", "internal/schema", "internal/source"}},
+	{folder: "internal/source/issuer", own: []string{"internal/plan"}},
 	{folder: "internal/source/pods", own: []string{"internal/plan"}},
 	{folder: "internal/status", own: []string{"internal/source", "internal/translate"}},
 	{

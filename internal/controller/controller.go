@@ -28,6 +28,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/problem"
 	"github.com/ebbgate/ebbgate/internal/provision"
 	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/source/issuer"
 	"github.com/ebbgate/ebbgate/internal/source/kube"
 	"github.com/ebbgate/ebbgate/internal/source/pods"
 	"github.com/ebbgate/ebbgate/internal/status"
@@ -63,6 +64,7 @@ type Controller struct {
 	config     Config
 	source     *kube.Source
 	pods       *pods.Watcher
+	issuer     *issuer.Watcher
 	translator *translate.Translator
 	statuses   *status.Writer
 	fleets     *fleets
@@ -110,6 +112,7 @@ func New(c Config) (*Controller, error) {
 	s := kube.New(kube.Config{Client: client, Discovery: discoverer, SecretNamespaces: c.SecretNamespaces, Logger: c.Logger})
 	controller := &Controller{
 		config: c, source: s, pods: pods.New(pods.Config{Client: clients, Metadata: objects, Logger: c.Logger}), reports: newReports(), clients: clients,
+		issuer:     issuer.New(issuer.Config{Client: clients.Discovery().RESTClient(), Logger: c.Logger}),
 		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace}),
 		statuses:   status.New(client, s.Resource, c.Logger),
 		lock: &resourcelock.LeaseLock{
@@ -185,6 +188,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 	})
 	beside.Go(func() { c.pods.Run(ctx, c.seen) })
+	beside.Go(func() { c.issuer.Run(ctx, c.trusts) })
 	return c.source.Run(ctx, c.changed)
 }
 
@@ -206,6 +210,14 @@ func (c *Controller) seen(workloads map[string]*plan.Workload) {
 		c.known = true
 		c.apply()
 	}
+}
+
+// trusts takes who signs the cluster's tokens.
+func (c *Controller) trusts(who *plan.Issuer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.translator.Trust(who)
+	c.apply()
 }
 
 // apply puts what is there in force, once all of it is.

@@ -6,6 +6,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/ebbgate/ebbgate/internal/provision"
+	"github.com/ebbgate/ebbgate/internal/source/issuer"
 	"github.com/ebbgate/ebbgate/internal/source/pods"
 )
 
@@ -41,6 +42,7 @@ func ClusterRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: []string{"get"}},
 	}
 	rules = append(rules, pods.Rules()...)
+	rules = append(rules, issuer.Rules()...)
 	for _, r := range provision.Rules() { // through informers
 		r.Verbs = append(slices.Clone(r.Verbs), "watch")
 		rules = append(rules, r)
