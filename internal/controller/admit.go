@@ -2,10 +2,13 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,17 +27,86 @@ const (
 	podUIDKey  = "authentication.kubernetes.io/pod-uid"
 )
 
+const (
+	judgedFor = 10 * time.Second // a token counts as it was judged: a proxy shows it for each of its streams at once
+	maxJudged = 1024
+)
+
 // admission decides which Gateway the bearer of a token is a proxy of.
 type admission struct {
 	client kubernetes.Interface
 	proxy  provision.Config
 	ours   func(namespace, name string, uid types.UID) *gwapiv1.Gateway // whose proxies are to run; else nil
+
+	mu     sync.Mutex
+	judged map[[sha256.Size]byte]*judgement // by the token's digest
 }
 
-// authenticate admits the Pods that Kubernetes made of our own Deployments. A token must be of the controllers' audience
+// judgement is of one token. Its fields but done are set once done is closed.
+type judgement struct {
+	done    chan struct{}
+	until   time.Time
+	gateway string
+	err     error
+}
+
+// authenticate judges a token, or says what it was judged to be a moment ago. One that was refused is judged anew.
+func (a *admission) authenticate(ctx context.Context, token string) (gateway string, err error) {
+	sum := sha256.Sum256([]byte(token))
+	for {
+		j, mine := a.judgement(sum)
+		if mine {
+			j.gateway, j.err = a.judge(ctx, token)
+			j.until = time.Now().Add(judgedFor)
+			a.settle(sum, j)
+			return j.gateway, j.err
+		}
+		select {
+		case <-j.done:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		if j.err == nil {
+			return j.gateway, nil
+		}
+	}
+}
+
+// judgement is what is known of a token, or about to be; mine says that it is the caller's to settle.
+func (a *admission) judgement(sum [sha256.Size]byte) (j *judgement, mine bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if j = a.judged[sum]; j != nil {
+		select {
+		case <-j.done:
+			mine = !time.Now().Before(j.until)
+		default:
+		}
+		if !mine {
+			return j, false
+		}
+	}
+	if a.judged == nil || len(a.judged) >= maxJudged {
+		a.judged = map[[sha256.Size]byte]*judgement{}
+	}
+	j = &judgement{done: make(chan struct{})}
+	a.judged[sum] = j
+	return j, true
+}
+
+func (a *admission) settle(sum [sha256.Size]byte, j *judgement) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if j.err != nil && a.judged[sum] == j {
+		delete(a.judged, sum)
+	}
+	close(j.done)
+}
+
+// judge admits the Pods that Kubernetes made of our own Deployments. A token must be of the controllers' audience
 // and bound to a Pod; the Pod must descend from a Gateway of ours; and it must be as we have it, since whoever may create
 // Pods may also write into them whose they are.
-func (a *admission) authenticate(ctx context.Context, token string) (gateway string, err error) {
+func (a *admission) judge(ctx context.Context, token string) (gateway string, err error) {
 	review, err := a.client.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{plan.TokenAudience}},
 	}, metav1.CreateOptions{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -239,6 +240,51 @@ func TestTokensTakeNobodysShare(t *testing.T) {
 	for _, other := range []kubernetes.Interface{made.clients, made.fleets.client, made.serving.client} {
 		if judging == nil || judging == other.CoreV1().RESTClient().GetRateLimiter() {
 			t.Error("tokens are judged with the requests that running Gateways needs")
+		}
+	}
+}
+
+// counted counts requests.
+type counted struct {
+	http.RoundTripper
+	asked atomic.Int64
+}
+
+func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.asked.Add(1)
+	return c.RoundTripper.RoundTrip(r)
+}
+
+// TestATokenIsJudgedOnce: for all streams of a proxy, which begin together; one that was refused is judged anew.
+func TestATokenIsJudgedOnce(t *testing.T) {
+	c := newCluster(t)
+	c.apply(manifests)
+	r := c.replica("one")
+	c.until("Deployment", "egress-ebbgate", "running", replicas(2))
+	r.address(t)
+	token := c.token("egress-ebbgate", c.pod(c.set("egress-ebbgate"), nil), plan.TokenAudience)
+	count := &counted{}
+	config := rest.CopyConfig(c.server.Admin())
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { count.RoundTripper = next; return count })
+	clients, err := kubernetes.NewForConfig(config)
+	must(t, err)
+	a := &admission{client: clients, proxy: r.serving.admission.proxy, ours: r.fleets.ours}
+	var streams sync.WaitGroup
+	for range 3 {
+		streams.Go(func() {
+			if gateway, err := a.authenticate(t.Context(), token); err != nil || gateway != c.namespace+"/egress" {
+				t.Errorf("%q, %v", gateway, err)
+			}
+		})
+	}
+	streams.Wait()
+	if n := count.asked.Load(); n != 4 {
+		t.Errorf("%d requests: a token, a Pod, a ReplicaSet and a Deployment are 4", n)
+	}
+	for range 2 {
+		before := count.asked.Load()
+		if _, err := a.authenticate(t.Context(), "nonsense"); err == nil || count.asked.Load() != before+1 || len(a.judged) != 1 {
+			t.Errorf("a token of nobody: %v, %d requests, %d are remembered", err, count.asked.Load()-before, len(a.judged))
 		}
 	}
 }
