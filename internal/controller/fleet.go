@@ -289,6 +289,7 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 	g, config := f.wanted[key], f.config
 	f.mu.Unlock()
 	if g.object == nil || g.held || ctx.Err() != nil {
+		queue.Forget(key)
 		return
 	}
 	var objects []provision.Object

@@ -218,3 +218,14 @@ func TestWhatIsTouchedIsGathered(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsGoneIsForgotten: of a Gateway that could not be run, and is gone, no count of tries stays.
+func TestWhatIsGoneIsForgotten(t *testing.T) {
+	f := newFleets(provision.Config{}, "cluster.local", nil, slog.New(slog.DiscardHandler))
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry))
+	defer queue.ShutDown()
+	queue.AddRateLimited("Gateway/ai/gone")
+	if f.try(t.Context(), nil, queue, "Gateway/ai/gone"); queue.NumRequeues("Gateway/ai/gone") != 0 {
+		t.Error("its tries are still counted")
+	}
+}
