@@ -14,7 +14,7 @@ import (
 
 const chat = `{"model":"m","messages":[{"role":"user","content":"Hello"}]}`
 
-// providers is examples/provider-failover at work on the cluster, with a workload of another namespace.
+// providers is examples/provider-failover at work on the cluster, with a workload of its namespace.
 type providers struct {
 	*workload
 	authority *ca.CA
@@ -29,12 +29,11 @@ func startProviders(t *testing.T) *providers {
 	p.openai = destination(t, p.authority, "api.openai.test", nil)
 	p.mistral = destination(t, p.authority, "api.mistral.test", nil)
 	namespace(t, "ai")
-	namespace(t, "team-a")
 	secret(t, "ai/provider-ca", "ca.crt", string(p.authority.PEM()))
 	secret(t, "ai/openai-key", "token", "sk-openai-1")
 	secret(t, "ai/mistral-key", "token", "sk-mistral-1")
 	story(t, "provider-failover", "ai/egress")
-	p.workload = pod(t, "team-a", "chat")
+	p.workload = pod(t, "ai", "chat")
 	p.call = ask{
 		Method: http.MethodPost, URL: "http://" + address(t, "ai/egress") + ":18083/v1/chat/completions", Body: chat,
 		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer of-the-workload"}},
@@ -49,7 +48,8 @@ func key(t testing.TB, a answer) string {
 }
 
 // TestStory is the quickstart's story on a cluster: a workload without a key calls a provider through the Gateway's Service;
-// the destination gets the platform's key; where it is gone, another answers; a host that nobody configured is not reached.
+// the destination gets the platform's key; where it is gone, another answers. What no route has is not reached, and whoever
+// is of another namespace may not spend the key.
 func TestStory(t *testing.T) {
 	p := startProviders(t)
 	got := p.served(p.call, http.StatusOK)
@@ -58,6 +58,11 @@ func TestStory(t *testing.T) {
 	}
 	if hello := p.openai.Accepted()[0]; hello.SNI != "api.openai.test" {
 		t.Errorf("it was greeted as %q", hello.SNI)
+	}
+	namespace(t, "team-b")
+	foreign, heads := pod(t, "team-b", "chat"), p.openai.Heads()
+	if got := foreign.ask(p.call); got.Status != http.StatusForbidden || got.reason() != "client_not_allowed" || p.openai.Heads() != heads {
+		t.Errorf("a workload of another namespace is answered %d %s", got.Status, got.Body)
 	}
 	if err := p.openai.Close(); err != nil {
 		t.Fatal(err)

@@ -122,11 +122,14 @@ func (w *workload) get(url string) answer {
 // served waits until a request is answered with a status.
 func (w *workload) served(a ask, status int) (got answer) {
 	w.t.Helper()
-	eventually(w.t, fmt.Sprintf("%s %s is answered %d", a.Method, a.URL, status), func() bool {
-		got = w.ask(a)
-		return got.Status == status
-	})
-	return got
+	for end := time.Now().Add(patience); ; time.Sleep(glance) {
+		if got = w.ask(a); got.Status == status {
+			return got
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("%s %s: %d %s %s, and not %d after %s", a.Method, a.URL, got.Status, got.Body, got.Error, status, patience)
+		}
+	}
 }
 
 // load sends one request again and again until end, or the test's.
