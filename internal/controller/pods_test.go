@@ -82,3 +82,23 @@ func TestServicesLeadToKnownPods(t *testing.T) {
 	must(t, c.typed().CoreV1().Pods(c.namespace).Delete(t.Context(), b.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
 	f("10.1.2.3")
 }
+
+// TestTokensAreVerifiable: a Gateway that knows clients by ServiceAccount tokens has the cluster's issuer and its keys.
+func TestTokensAreVerifiable(t *testing.T) {
+	c := newCluster(t)
+	c.apply(manifests)
+	c.apply(strings.Replace(parameters, "deployment: {replicas: 3}", "identity: [{type: ServiceAccountToken}]", 1))
+	r := c.replica("one")
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if p := r.Plan(); p != nil {
+			for _, g := range p.Gateways {
+				if g.Name == c.namespace+"/egress" && g.Token != nil && strings.HasPrefix(g.Token.Issuer.URL, "https://") && strings.Contains(g.Token.Issuer.Keys, `"kid"`) {
+					return
+				}
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatal("no keys came")
+		}
+	}
+}
