@@ -508,6 +508,33 @@ func TestALargeGenerationComesInMessagesAndIsTakenWhole(t *testing.T) {
 	p.none()
 }
 
+// TestAPlanOfTheSameIsNoNews: nothing is worked out, and nobody woken, where a plan has the very resources of the last.
+func TestAPlanOfTheSameIsNoNews(t *testing.T) {
+	r := newRig(t)
+	base := configured(2)
+	published := func(p *plan.Plan) <-chan struct{} {
+		r.publish(p)
+		_, news := r.server.current("a/gw")
+		return news
+	}
+	first := published(base)
+	if published(changed(base, func(*plan.Plan) {})) != first {
+		t.Error("the same resources are news")
+	}
+	for i, change := range []func(*plan.Plan){
+		func(p *plan.Plan) { g := *p.Gateways[0]; p.Gateways[0] = &g },
+		func(p *plan.Plan) { p.Rules = p.Rules[1:] },
+		func(p *plan.Plan) { b := *p.Backends[0]; p.Backends[0] = &b },
+		func(p *plan.Plan) { p.Policies = p.Policies[1:] },
+		func(p *plan.Plan) { s := *p.Secrets[0]; p.Secrets[0] = &s },
+	} {
+		before := published(base)
+		if published(changed(base, change)) == before {
+			t.Errorf("change %d is no news", i)
+		}
+	}
+}
+
 // TestAProxyOfMuchComesBack: a proxy that has very many resources, of names as long as there are, can say so.
 func TestAProxyOfMuchComesBack(t *testing.T) {
 	r := newRig(t)

@@ -64,6 +64,7 @@ type Server struct {
 	reporting reporting
 
 	publishing sync.Mutex // one Publish at a time
+	last       *plan.Plan // that was published
 	encoder    encoder
 
 	roster *roster
@@ -126,6 +127,9 @@ func (s *Server) Close() { s.grpc.Stop() }
 func (s *Server) Publish(p *plan.Plan) error {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
+	if s.last != nil && unchanged(s.last, p) {
+		return nil
+	}
 	ix := index(p)
 	s.encoder.begin()
 	defer s.encoder.end()
@@ -147,7 +151,15 @@ func (s *Server) Publish(p *plan.Plan) error {
 	for _, gateway := range s.put(parts, byWorkload) {
 		s.config.Changed(gateway)
 	}
+	s.last = p
 	return nil
+}
+
+// unchanged reports whether two plans are of the same resources, each at its place, as they are where only a status was
+// written, or an object changed that nothing of ours names.
+func unchanged(a, b *plan.Plan) bool {
+	return slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.Rules, b.Rules) && slices.Equal(a.Backends, b.Backends) &&
+		slices.Equal(a.Policies, b.Policies) && slices.Equal(a.Secrets, b.Secrets)
 }
 
 // put makes the generations of the parts that have changed, and tells whose they are.
