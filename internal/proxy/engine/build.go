@@ -151,6 +151,12 @@ func (b *Build) build(in []attached) *Chain {
 			b.apply(chain, kind, inForce)
 		}
 	}
+	for _, a := range in {
+		if !slices.ContainsFunc(b.engine.config.Kinds, func(k *policy.Kind) bool { return k.Name == a.policy.Kind }) {
+			why := "this version of the proxy does not know the kind " + a.policy.Kind // a newer controller's: it may be what protects the rest
+			chain.fail(broken(&policy.Kind{Name: a.policy.Kind}, a.policy, why))
+		}
+	}
 	return chain
 }
 

@@ -142,9 +142,14 @@ func TestWhatIsBrokenFailsClosed(t *testing.T) {
 	if chainOf(e, nil, scope, unbuildable).Fault() == nil {
 		t.Error("a stage that cannot be built lets pass")
 	}
+	unknown := sample("unknown", config{}, at(plan.TargetBackend, "Backend/n/b"))
+	unknown.Kind, unknown.Config = "NewerPolicy", nil
+	if fault := chainOf(e, nil, scope, unknown).Fault(); fault == nil || fault.Policy != unknown.Name || !strings.Contains(fault.Detail, "NewerPolicy") {
+		t.Errorf("a policy of a kind that is not known lets pass: %+v", fault)
+	}
 	elsewhere := scope
 	elsewhere.Backend = "Backend/n/other"
-	if fault := chainOf(e, nil, elsewhere, faulty, unbuildable).Fault(); fault != nil {
+	if fault := chainOf(e, nil, elsewhere, faulty, unbuildable, unknown).Fault(); fault != nil {
 		t.Errorf("what it does not protect fails: %+v", fault)
 	}
 }
