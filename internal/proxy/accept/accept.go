@@ -26,6 +26,7 @@ import (
 const (
 	handshakeTimeout = 10 * time.Second
 	idleTimeout      = 90 * time.Second
+	lameTime         = time.Second // for idle connections, before a drain closes them
 	headTimeout      = 10 * time.Second
 	lingerTimeout    = time.Second
 	lastWords        = 2 * time.Second // to write the refusal of what took too long
@@ -67,10 +68,12 @@ type Set struct {
 	mu       sync.Mutex
 	sockets  map[string]*socket
 	conns    sync.WaitGroup
-	draining atomic.Bool
+	draining atomic.Bool // the next answer on a connection is its last
+	closing  atomic.Bool // idle connections are closed
 	active   atomic.Int64
 	h2       *h2
 	patience time.Duration // with a handshake
+	lame     time.Duration // of a drain, before it closes idle connections
 }
 
 type socket struct {
@@ -82,7 +85,7 @@ type socket struct {
 
 // New makes an empty set. Drain ends it.
 func New(c Config) *Set {
-	s := &Set{config: c, sockets: map[string]*socket{}, patience: handshakeTimeout}
+	s := &Set{config: c, sockets: map[string]*socket{}, patience: handshakeTimeout, lame: lameTime}
 	s.h2 = newH2(s)
 	return s
 }
@@ -140,15 +143,25 @@ func (s *Set) Addresses() map[string]net.Addr {
 	return addresses
 }
 
-// Drain stops accepting, lets exchanges finish and closes connections as they become idle. When ctx ends first, what
-// is left is closed and its error returned.
+// Drain stops accepting, lets exchanges finish and closes connections as they become idle. An idle one is first given a
+// moment to be told: a client that uses it is answered, and hears that there is no more, where one whose request crosses
+// the close cannot know what became of it (RFC 9112, section 9.6). When ctx ends first, what is left is closed and its error returned.
 func (s *Set) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.Keep(nil)
 	done := make(chan struct{})
 	go func() { s.conns.Wait(); close(done) }()
-	s.config.Sweeper.Each(func(e *watch.Entry) { e.StopIdle() })
 	defer s.h2.drain(ctx)()
+	told := time.NewTimer(s.lame)
+	defer told.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	case <-told.C:
+	}
+	s.closing.Store(true)
+	s.config.Sweeper.Each(func(e *watch.Entry) { e.StopIdle() })
 	select {
 	case <-done:
 		return nil

@@ -131,7 +131,7 @@ func (c *Conn) read() (ok, preface bool) {
 	if c.idle {
 		c.reader.Release()
 		c.Watch.Arm(watch.IdleTimeout, idleTimeout)
-		if c.set.draining.Load() {
+		if c.set.closing.Load() {
 			return false, false
 		}
 		c.await()
