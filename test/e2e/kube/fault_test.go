@@ -196,6 +196,7 @@ func TestAPIServerAway(t *testing.T) {
 	apply(t, route(0))
 	a := p.call
 	a.URL = strings.Replace(a.URL, "/v1/chat", "/churn-0", 1)
+	p.wait = 5 * time.Minute // kube-proxy first has to find the way to the API server again, and then the controllers: each tries every minute at worst
 	p.served(a, http.StatusOK)
 	if n, what := p.end().failed(); n > 0 {
 		t.Errorf("failed: %s", what)

@@ -55,6 +55,7 @@ type workload struct {
 	t       testing.TB
 	address string // of its own listener
 	client  *http.Client
+	wait    time.Duration // for what it waits for
 }
 
 // pod starts a workload under a ServiceAccount of its own name.
@@ -79,7 +80,7 @@ spec:
 `, namespace, name))
 	kubectl(t, "", "-n", namespace, "wait", "--for=condition=Ready", "pod/"+name, "--timeout=90s")
 	ip := kubectl(t, "", "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
-	return &workload{t: t, address: "http://" + ip + ":8000", client: &http.Client{Timeout: time.Minute}}
+	return &workload{t: t, address: "http://" + ip + ":8000", client: &http.Client{Timeout: time.Minute}, wait: patience}
 }
 
 func (w *workload) do(method, path string, body, into any) {
@@ -122,12 +123,12 @@ func (w *workload) get(url string) answer {
 // served waits until a request is answered with a status.
 func (w *workload) served(a ask, status int) (got answer) {
 	w.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(glance) {
+	for end := time.Now().Add(w.wait); ; time.Sleep(glance) {
 		if got = w.ask(a); got.Status == status {
 			return got
 		}
 		if time.Now().After(end) {
-			w.t.Fatalf("%s %s: %d %s %s, and not %d after %s", a.Method, a.URL, got.Status, got.Body, got.Error, status, patience)
+			w.t.Fatalf("%s %s: %d %s %s, and not %d after %s", a.Method, a.URL, got.Status, got.Body, got.Error, status, w.wait)
 		}
 	}
 }
