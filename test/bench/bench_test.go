@@ -282,7 +282,7 @@ func TestOptions(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-rounds", "1", "-seconds", "0.2", "-streams", "20"}, &out, t.Output()); err != nil {
+	if err := run(t.Context(), []string{"-rounds", "1", "-seconds", "0.5", "-streams", "20"}, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}
 	t.Log(out.String())
