@@ -8,6 +8,7 @@
 #   cluster.sh import TAR                       have the node know an image, as deploy/image or `docker save` writes it
 #   cluster.sh base                             apply the base manifests of Gateway API's conformance suite, and wait for them
 #   cluster.sh apiserver stop|start             end the API server of a cluster that is up, and begin it again
+#   cluster.sh crash NAMESPACE POD              kill the first container of a Pod without a word
 #   cluster.sh kubectl ARGUMENTS...             kubectl, as administrator
 #   cluster.sh env                              print KUBECONFIG and PATH for a shell to eval
 #   cluster.sh status                           print what runs, and its memory
@@ -199,6 +200,10 @@ main() {
 		start) apiserver && waitfor "API server" 90 k get --raw /readyz ;;
 		*) die "apiserver stop|start" ;;
 		esac
+		;;
+	crash)
+		id=$(k -n "${2:?crash NAMESPACE POD}" get pod "${3:?crash NAMESPACE POD}" -o 'jsonpath={.status.containerStatuses[0].containerID}')
+		nctr tasks kill -s SIGKILL "${id#containerd://}"
 		;;
 	import) import "${2:?import TAR}" ;;
 	status) status ;;

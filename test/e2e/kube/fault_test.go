@@ -57,7 +57,19 @@ func churn(t testing.TB) (stop func() int) {
 	return func() int { cancel(); return <-done }
 }
 
-// kill ends a Pod without a word.
+// script calls cluster.sh.
+func script(t testing.TB, args ...string) {
+	t.Helper()
+	cluster := os.Getenv("EBBGATE_CLUSTER")
+	if cluster == "" {
+		t.Fatal("EBBGATE_CLUSTER is not set: run.sh sets it")
+	}
+	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), cluster, args...).CombinedOutput(); err != nil {
+		t.Fatalf("cluster.sh %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// kill ends a Pod at once.
 func kill(t testing.TB, namespace, name string) {
 	t.Helper()
 	kubectl(t, "", "-n", namespace, "delete", "pod", name, "--grace-period=0", "--force")
@@ -146,15 +158,18 @@ func TestProxyEnds(t *testing.T) {
 }
 
 // TestProxyKilled: a proxy that is killed without a word takes what it has in hand with it, and what is sent to it until the
-// cluster knows. The rest is served, and it is replaced.
+// cluster knows. The rest is served, and it runs again.
 func TestProxyKilled(t *testing.T) {
 	p := startProviders(t)
 	p.served(p.call, http.StatusOK)
 	p.load(p.call)
 	p.more(50)
 	killed := pods(t, "ai", proxies)[0]
-	kill(t, "ai", killed)
-	kubectl(t, "", "-n", "ai", "rollout", "status", "deployment/egress-ebbgate", "--timeout=90s")
+	script(t, "crash", "ai", killed)
+	status := func(of string) string {
+		return kubectl(t, "", "-n", "ai", "get", "pod", killed, "-o", "jsonpath={.status.containerStatuses[0]."+of+"}")
+	}
+	eventually(t, "it runs again", func() bool { return status("restartCount") == "1" && status("ready") == "true" })
 	p.more(200)
 	result := p.end()
 	n, what := result.failed()
@@ -164,7 +179,7 @@ func TestProxyKilled(t *testing.T) {
 			t.Errorf("a gateway that lives answered %s", outcome)
 		}
 	}
-	if n > 50 {
+	if most := result.total() / 4; n > most { // until the kubelet has seen it, every second new connection is refused
 		t.Errorf("%d requests failed: %s", n, what)
 	}
 }
@@ -172,31 +187,45 @@ func TestProxyKilled(t *testing.T) {
 // TestAPIServerAway: the API server is gone for a minute. Traffic does not notice, and a route that is written afterwards is
 // served.
 func TestAPIServerAway(t *testing.T) {
-	cluster := os.Getenv("EBBGATE_CLUSTER")
-	if cluster == "" {
-		t.Fatal("EBBGATE_CLUSTER is not set: run.sh sets it")
-	}
 	p := startProviders(t)
 	p.served(p.call, http.StatusOK)
 	p.load(p.call)
-	script := func(args ...string) {
-		t.Helper()
-		if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), cluster, args...).CombinedOutput(); err != nil {
-			t.Fatalf("cluster.sh %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	script("apiserver", "stop")
+	script(t, "apiserver", "stop")
 	away := time.After(time.Minute)
 	for range 6 {
 		p.more(100)
 	}
 	<-away
 	p.more(50)
-	script("apiserver", "start")
+	script(t, "apiserver", "start")
 	apply(t, route(0))
 	a := p.call
 	a.URL = strings.Replace(a.URL, "/v1/chat", "/churn-0", 1)
 	p.wait = 5 * time.Minute // kube-proxy first has to find the way to the API server again, and then the controllers: each tries every minute at worst
+	p.served(a, http.StatusOK)
+	if n, what := p.end().failed(); n > 0 {
+		t.Errorf("failed: %s", what)
+	}
+}
+
+// TestAuthorityLost: somebody deletes the CA by which proxies know the controller. Another takes its place, every proxy comes to
+// believe it, and traffic does not notice.
+func TestAuthorityLost(t *testing.T) {
+	p := startProviders(t)
+	p.served(p.call, http.StatusOK)
+	p.load(p.call)
+	p.more(50)
+	kubectl(t, "", "-n", system, "delete", "secret", "ebbgate-controller-ca")
+	kubectl(t, "", "-n", system, "rollout", "restart", "deployment/ebbgate-controller")
+	kubectl(t, "", "-n", system, "rollout", "status", "deployment/ebbgate-controller", "--timeout=120s")
+	eventually(t, "there is a CA again", func() bool {
+		_, err := try(t.Context(), "", "-n", system, "get", "secret", "ebbgate-controller-ca")
+		return err == nil
+	})
+	apply(t, route(0))
+	a := p.call
+	a.URL = strings.Replace(a.URL, "/v1/chat", "/churn-0", 1)
+	p.wait = 5 * time.Minute // a kubelet brings a changed ConfigMap to Pods within a minute or two
 	p.served(a, http.StatusOK)
 	if n, what := p.end().failed(); n > 0 {
 		t.Errorf("failed: %s", what)
