@@ -80,6 +80,7 @@ type Controller struct {
 	mu       sync.Mutex // one translation at a time
 	last     *source.Snapshot
 	known    bool              // the Pods are, without which no Service would lead to any
+	asked    bool              // who signs tokens has been, without whom proxies would know nobody by them
 	problems []problem.Problem // of last
 }
 
@@ -217,12 +218,13 @@ func (c *Controller) trusts(who *plan.Issuer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.translator.Trust(who)
+	c.asked = true
 	c.apply()
 }
 
 // apply puts what is there in force, once all of it is.
 func (c *Controller) apply() {
-	if c.last == nil || !c.known {
+	if c.last == nil || !c.known || !c.asked {
 		return
 	}
 	c.fleets.set(c.last, c.translate(), c.translator.Parameters)
@@ -233,7 +235,7 @@ func (c *Controller) apply() {
 func (c *Controller) again() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last != nil && c.known {
+	if c.last != nil && c.known && c.asked {
 		c.translate()
 	}
 }

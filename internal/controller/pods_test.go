@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -8,8 +9,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/proxy/identify"
 )
+
+// heard is what a proxy is told of Pods at once.
+type heard struct {
+	changed map[string]*plan.Workload
+	whole   bool
+}
 
 const toPods = `apiVersion: v1
 kind: Service
@@ -101,4 +110,59 @@ func TestTokensAreVerifiable(t *testing.T) {
 			t.Fatal("no keys came")
 		}
 	}
+}
+
+// TestProxiesKnowWhoCalls: a proxy hears of Pods and of the keys of tokens; what it is told is what the API server signs with.
+func TestProxiesKnowWhoCalls(t *testing.T) {
+	c := newCluster(t)
+	c.apply(manifests)
+	c.apply(strings.Replace(parameters, "deployment: {replicas: 3}", "identity: [{type: ServiceAccountToken}, {type: PodAddress}]", 1))
+	client := c.runs("caller", "10.1.2.5")
+	r := c.replica("one")
+	c.until("Deployment", "egress-ebbgate", "running", replicas(2))
+	own := c.pod(c.set("egress-ebbgate"), nil)
+	p := c.proxy(r, c.token("egress-ebbgate", own, plan.TokenAudience))
+	var g *plan.Gateway
+	select {
+	case newest := <-p.plans:
+		g = newest.Gateways[0]
+	case <-time.After(patience):
+		t.Fatal("no plan came")
+	}
+	if !g.PodAddress || g.Token == nil {
+		t.Fatalf("%+v", g)
+	}
+	pods := new(identify.Pods)
+	for !pods.Known() {
+		select {
+		case heard := <-p.hears:
+			pods.Update(heard.changed, heard.whole)
+		case <-time.After(patience):
+			t.Fatal("no Pods came")
+		}
+	}
+	verifier, err := identify.NewVerifier(g.Token, pods)
+	must(t, err)
+	id, err := identify.New(g, true, pods, verifier)
+	must(t, err)
+	f := func(what, address, token, want string, source exchange.Source) {
+		t.Helper()
+		o := pods.Connect(netip.MustParseAddr(address), func() {})
+		defer o.Gone()
+		o.Settle(t.Context())
+		got, _, err := id.Identify(identify.Connection{
+			Address: netip.AddrPortFrom(netip.MustParseAddr(address), 1), Origin: o, Proxy: "Bearer " + token, Now: time.Now(),
+		}, &exchange.Header{})
+		if got.String() != want || got.Source != source || err != nil {
+			t.Errorf("%s: %s by %s, want %s (%v)", what, got, got.Source, want, err)
+		}
+	}
+	name := c.namespace + "/default"
+	token := c.token("default", client, "ebbgate")
+	f("by its address", "10.1.2.5", "", name, exchange.SourcePodAddress)
+	f("by its token", "10.1.2.5", token, name, exchange.SourceToken)
+	f("by its token alone", "192.0.2.77", token, name, exchange.SourceToken)
+	f("by a token for somebody else", "192.0.2.77", c.token("default", client, plan.TokenAudience), "unknown/unknown", exchange.SourceNone)
+	f("by a proxy's token", "10.1.2.5", c.token("egress-ebbgate", own, "ebbgate"), name, exchange.SourcePodAddress)
+	f("by nothing", "192.0.2.77", "", "unknown/unknown", exchange.SourceNone)
 }

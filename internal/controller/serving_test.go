@@ -94,6 +94,7 @@ func (c *cluster) token(account string, pod *corev1.Pod, audience string) string
 // proxy is what a Pod of ours does with what it is sent.
 type proxy struct {
 	plans   chan *plan.Plan
+	hears   chan heard
 	refuses atomic.Pointer[string]
 	tells   atomic.Pointer[report.Report] // once; then of its backends alone
 	stop    func()
@@ -107,7 +108,7 @@ func (c *cluster) proxy(r *replica, token string) *proxy {
 	folder := c.t.TempDir()
 	must(c.t, os.WriteFile(filepath.Join(folder, "ca.crt"), []byte(config.Data["ca.crt"]), 0o600))
 	must(c.t, os.WriteFile(filepath.Join(folder, "token"), []byte(token), 0o600))
-	p := &proxy{plans: make(chan *plan.Plan, 100)}
+	p := &proxy{plans: make(chan *plan.Plan, 100), hears: make(chan heard, 100)}
 	client, err := distribute.NewClient(distribute.ClientConfig{
 		Address: r.address(c.t), ServerName: "ebbgate-controller." + c.namespace + ".svc",
 		CA: filepath.Join(folder, "ca.crt"), Token: filepath.Join(folder, "token"), Logger: slog.New(slog.DiscardHandler),
@@ -118,6 +119,12 @@ func (c *cluster) proxy(r *replica, token string) *proxy {
 				}
 			}
 			return nil
+		},
+		Workloads: func(changed map[string]*plan.Workload, whole bool) {
+			select {
+			case p.hears <- heard{changed, whole}:
+			default: // of a test that does not look
+			}
 		},
 		Update: func(_ context.Context, newest *plan.Plan) error {
 			p.plans <- newest

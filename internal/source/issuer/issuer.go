@@ -48,24 +48,25 @@ func New(c Config) *Watcher {
 	return &Watcher{c}
 }
 
-// Run calls changed with the issuer once it is known, and after each change, until ctx ends. While it cannot be asked, what
-// was known stays. It calls it from one goroutine.
+// Run calls changed with the issuer once it is known, or with an empty one where the first question fails, and after each
+// change, until ctx ends. While it cannot be asked, what was known stays. It calls it from one goroutine.
 func (w *Watcher) Run(ctx context.Context, changed func(*plan.Issuer)) {
 	var last plan.Issuer
 	var grumbled time.Time
 	ticker := time.NewTicker(w.config.Every)
 	defer ticker.Stop()
-	for {
+	for first := true; ; first = false {
 		newest, err := w.ask(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err != nil && time.Since(grumbled) >= grumbles:
-			grumbled = time.Now()
-			w.config.Logger.Error("ask who signs the tokens of ServiceAccounts: what was known stays", "error", err)
-		case err == nil && newest != last:
+		case err == nil && newest != last, first:
 			last = newest
 			changed(&newest)
+		}
+		if err != nil && time.Since(grumbled) >= grumbles {
+			grumbled = time.Now()
+			w.config.Logger.Error("ask who signs the tokens of ServiceAccounts: what was known stays", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -120,6 +120,9 @@ func TestKeysAreRotated(t *testing.T) {
 			<-asked
 		}
 	}
+	if i := next(t, watch(t, &rest.Config{Host: server.URL, QPS: -1})); *i != (plan.Issuer{}) {
+		t.Errorf("%+v where nothing can be known", i)
+	}
 	say(200, names, `{"keys":[{"kid":"2"}]}`)
 	if i := next(t, found); i.Keys != `{"keys":[{"kid":"2"}]}` {
 		t.Errorf("%+v", i)
