@@ -26,7 +26,8 @@ leave, proves itself to the other side, checks that the other side is who it sho
 See it work:                 ebbgate demo
 Try it without a key:        ebbgate run --quickstart
 With your provider's key:    OPENAI_API_KEY=… ebbgate run
-With configuration of yours: ebbgate run -f DIR`,
+With configuration of yours: ebbgate run -f DIR
+On Kubernetes:               ebbgate controller, which the Helm chart runs`,
 		Version: command.Version(version),
 		Args:    command.NoArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },

@@ -105,7 +105,7 @@ func (c *Client) Run(ctx context.Context) {
 			wait, level = c.config.Backoff, slog.LevelInfo
 		}
 		delay := wait/2 + mathrand.N(wait/2+1)
-		c.config.Logger.Log(ctx, level, "no connection to the controller: the last plan keeps serving", "address", c.config.Address, "error", err, "again_in", delay)
+		c.config.Logger.Log(ctx, level, "no connection to the controller", "served", c.served(), "address", c.config.Address, "error", err, "again_in", delay)
 		timer := time.NewTimer(delay)
 		select {
 		case <-ctx.Done():
@@ -114,6 +114,14 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		wait = min(2*wait, c.config.MaxBackoff)
 	}
+}
+
+// served says what is, while nothing new comes.
+func (c *Client) served() string {
+	if c.taken {
+		return "the last plan"
+	}
+	return "nothing: no plan has come yet"
 }
 
 // connect serves one connection until it ends; progressed says that a generation came whole.
@@ -192,7 +200,7 @@ func (c *Client) finish(ctx context.Context, end *manifest, generation string) (
 	answer := &discoveryv3.DeltaDiscoveryRequest{}
 	switch {
 	case p == nil:
-		c.config.Logger.Error("generation rejected: the last plan keeps serving", "generation", cut(generation))
+		c.config.Logger.Error("generation rejected", "served", c.served(), "generation", cut(generation))
 	case unchanged:
 		c.config.Logger.Info("the plan in force is the newest", "generation", cut(generation))
 	default:

@@ -678,7 +678,7 @@ func TestAControllerOfAnotherCAGetsNoToken(t *testing.T) {
 	r.authority = testkit.CA(t, "another")
 	p := r.proxy("token-of-a/gw", nil)
 	r.authority = mine
-	r.logged("no connection to the controller", 2)
+	r.logged(`"no connection to the controller" served="nothing: no plan has come yet"`, 2)
 	r.until("a/gw", all(0))
 	p.none()
 }
@@ -695,6 +695,7 @@ func TestTheControllerComesBack(t *testing.T) {
 	if !p.client.Ready() {
 		t.Error("not ready any more while the controller is away")
 	}
+	r.logged(`"no connection to the controller" served="the last plan"`, 1)
 	r.start()
 	r.publish(configured(20))
 	r.until("a/gw", all(1))
