@@ -62,7 +62,8 @@ var typed = map[schema.GroupKind]func() Object{
 
 // Decode turns a checked object into its Go type, whatever served version it was written in: the types of
 // sigs.k8s.io/gateway-api/apis/v1 (apisx/v1alpha1 for XBackendTrafficPolicy), api/v1alpha1, core/v1 and discovery/v1.
-// The result says the preferred version. An XBackend comes back unstructured, as a copy.
+// The result says the preferred version. An XBackend comes back unstructured, as a copy. In the spec of one of our kinds a
+// field that is not known is an error: a newer version may have it for what protects the rest.
 func (v *Validator) Decode(obj *unstructured.Unstructured) (Object, error) {
 	gvk := obj.GroupVersionKind()
 	if known, _ := v.Serves(gvk); !known {
@@ -76,6 +77,12 @@ func (v *Validator) Decode(obj *unstructured.Unstructured) (Object, error) {
 	into := empty()
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into); err != nil {
 		return nil, fmt.Errorf("decode %s %s/%s: the object does not fit its type", gvk.Kind, obj.GetNamespace(), obj.GetName())
+	}
+	if gvk.Group == v1alpha1.GroupName {
+		spec := map[string]any{"spec": obj.Object["spec"]}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(spec, empty(), true); err != nil {
+			return nil, fmt.Errorf("decode %s %s/%s: this version does not know all of it: %w", gvk.Kind, obj.GetNamespace(), obj.GetName(), err)
+		}
 	}
 	into.GetObjectKind().SetGroupVersionKind(gvk)
 	return into, nil

@@ -69,7 +69,7 @@ func (in *inputs) fill(s *source.Snapshot) {
 	for key, object := range s.Objects {
 		if last, ok := in.seen[key]; !ok || last != object {
 			in.seen[key] = object
-			in.set(key, object)
+			in.set(key, object, s.Unread[key])
 		}
 	}
 	if len(in.seen) == len(s.Objects) {
@@ -83,7 +83,7 @@ func (in *inputs) fill(s *source.Snapshot) {
 	}
 }
 
-func (in *inputs) set(key string, object source.Object) {
+func (in *inputs) set(key string, object source.Object, unread string) {
 	switch o := object.(type) {
 	case *gwapiv1.GatewayClass:
 		in.Classes.Set(key, o)
@@ -115,7 +115,7 @@ func (in *inputs) set(key string, object source.Object) {
 		in.XBackends.Set(key, o)
 	default:
 		if kind := in.kindOf(key); kind != nil && asPolicy(kind, object) != nil {
-			in.Policies.Set(key, attach.Policy{Kind: kind, Object: asPolicy(kind, object)})
+			in.Policies.Set(key, attach.Policy{Kind: kind, Object: asPolicy(kind, object), Unread: unread})
 		} else {
 			in.Others.Set(key, object)
 		}

@@ -66,7 +66,12 @@ func (g *graph) translatePolicy(r *derive.Reader, key string, p attach.Policy) *
 	planned := &plan.Policy{
 		Name: key, Kind: p.Kind.Name, Created: p.Object.GetCreationTimestamp().Time,
 		Report: p.Kind.Enforce != nil && !p.Kind.Enforce(p.Object),
-		Config: p.Kind.Translate(refs, p.Object),
+	}
+	if p.Unread == "" {
+		planned.Config = p.Kind.Translate(refs, p.Object)
+	} else {
+		planned.Config = p.Kind.Config()
+		refs.Invalid("spec", p.Unread, "write it as the CRD of this version has it, or upgrade the controller")
 	}
 	for _, t := range result.targets {
 		if t.Attached() {

@@ -274,3 +274,21 @@ spec:
 	f("back", "a", "ceiling", 4, metav1.ConditionTrue, metav1.ConditionTrue, 4)
 	f("another class", "b", "none", 4, metav1.ConditionFalse, metav1.ConditionFalse, 0)
 }
+
+// A policy of which nothing but the targets could be read is none that lets its targets pass.
+func TestUnreadPoliciesCloseTheirTargets(t *testing.T) {
+	s := change(estate(1), "CredentialInjector", &v1alpha1.CredentialInjector{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "openai"},
+		Spec:       v1alpha1.CredentialInjectorSpec{TargetRefs: []gwapiv1.LocalPolicyTargetReferenceWithSectionName{backendTarget("openai")}},
+	})
+	const key = "CredentialInjector/ai/openai"
+	s.Unread = map[string]string{key: `unknown field "spec.newer"`}
+	result := New(Config{Kinds: kinds()}).Apply(s)
+	if p := result.Plan.Policies; len(p) != 1 || p[0].Fault == nil || len(p[0].Targets) != 1 {
+		t.Errorf("planned as %+v", p)
+	}
+	c := meta.FindStatusCondition(statusOf(t, result, key).Ancestors[0].Conditions, "Accepted")
+	if c == nil || c.Status != metav1.ConditionFalse || !strings.Contains(c.Message, "spec.newer") {
+		t.Errorf("%+v", c)
+	}
+}

@@ -53,6 +53,7 @@ type Source struct {
 	grumbled  map[string]time.Time                   // by kind
 	unserved  []string                               // kinds that were not served when it was last asked
 	last      map[string]source.Object               // of the newest snapshot; nil before the first
+	unread    map[string]string                      // of the newest snapshot
 }
 
 // watch is the objects of one kind, or of one kind in one namespace.
@@ -244,11 +245,11 @@ func (s *Source) synced() bool {
 }
 
 // snapshot is what the watches hold. An object of the same version keeps its pointer, though it was read anew, and one that
-// does not fit its type is as it was before.
+// cannot be read is as it was before.
 func (s *Source) snapshot() *source.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	objects := make(map[string]source.Object, len(s.last))
+	objects, unread := make(map[string]source.Object, len(s.last)), map[string]string{}
 	for _, w := range s.watches {
 		for _, held := range w.informer.GetStore().List() {
 			object, fits := held.(source.Object)
@@ -256,15 +257,24 @@ func (s *Source) snapshot() *source.Snapshot {
 				continue
 			}
 			key := plan.ObjectName(w.kind, object.GetNamespace(), object.GetName())
-			_, broken := object.(*metav1.PartialObjectMetadata)
-			if last := s.last[key]; last != nil && last.GetUID() == object.GetUID() && (broken || last.GetResourceVersion() == object.GetResourceVersion()) {
-				object, broken = last, false
+			b, _ := object.(*broken)
+			last := s.last[key]
+			_, never := s.unread[key]
+			again := last != nil && last.GetUID() == object.GetUID()
+			switch {
+			case again && (b != nil && (!never || b.targets == nil) || last.GetResourceVersion() == object.GetResourceVersion()):
+				object = last
+			case b == nil:
+			case b.targets == nil:
+				continue
+			default:
+				object = b.targets
 			}
-			if !broken {
-				objects[key] = object
+			if objects[key] = object; b != nil && (never && again || object == b.targets) {
+				unread[key] = b.why
 			}
 		}
 	}
-	s.last = objects
-	return &source.Snapshot{Objects: objects}
+	s.last, s.unread = objects, unread
+	return &source.Snapshot{Objects: objects, Unread: unread}
 }

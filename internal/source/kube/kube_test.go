@@ -27,10 +27,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	backends = schema.GroupVersionResource{Group: v1alpha1.GroupName, Version: "v1alpha1", Resource: "backends"}
+	rails    = schema.GroupVersionResource{Group: v1alpha1.GroupName, Version: "v1alpha1", Resource: "guardrailspolicies"}
 	secrets  = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 )
 
-// cluster is an API server that serves two kinds, and what a Source makes of it.
+// cluster is an API server that serves three kinds, and what a Source makes of it.
 type cluster struct {
 	t         *testing.T
 	client    *dynamicfake.FakeDynamicClient
@@ -39,10 +40,12 @@ type cluster struct {
 
 func start(t *testing.T, namespaces []string, objects ...runtime.Object) *cluster {
 	t.Helper()
-	lists := map[schema.GroupVersionResource]string{backends: "BackendList", secrets: "SecretList"}
+	lists := map[schema.GroupVersionResource]string{backends: "BackendList", rails: "GuardRailsPolicyList", secrets: "SecretList"}
 	c := &cluster{t, dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, objects...), make(chan *source.Snapshot, 100)}
 	discovered := &fakediscovery.FakeDiscovery{Fake: &clienttesting.Fake{Resources: []*metav1.APIResourceList{
-		{GroupVersion: backends.GroupVersion().String(), APIResources: []metav1.APIResource{{Name: "backends/status", Kind: "Backend"}, {Name: "backends", Kind: "Backend"}}},
+		{GroupVersion: backends.GroupVersion().String(), APIResources: []metav1.APIResource{
+			{Name: "backends/status", Kind: "Backend"}, {Name: "backends", Kind: "Backend"}, {Name: "guardrailspolicies", Kind: "GuardRailsPolicy"},
+		}},
 		{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "secrets", Kind: "Secret"}}},
 	}}}
 	s := New(Config{Client: c.client, Discovery: discovered, SecretNamespaces: namespaces, Logger: slog.New(slog.DiscardHandler)})
@@ -137,6 +140,43 @@ func TestSnapshots(t *testing.T) {
 	}
 	c.do("delete", at.Delete(t.Context(), "b", metav1.DeleteOptions{}))
 	c.until("one less", func(o map[string]source.Object) bool { return o[b] == nil && len(o) == 3 })
+}
+
+func guardRails(version string, spec map[string]any) *unstructured.Unstructured {
+	spec["targetRefs"] = []any{map[string]any{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "egress"}}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": rails.GroupVersion().String(), "kind": "GuardRailsPolicy", "spec": spec,
+		"metadata": map[string]any{"namespace": "ai", "name": "all", "resourceVersion": version, "uid": "all"},
+	}}
+}
+
+// TestUnreadPolicies: of a policy that was never read whole the targets are there, and it is said; once it was, it stays as
+// it was. What a newer version has in a spec is nothing to pass over.
+func TestUnreadPolicies(t *testing.T) {
+	const key = "GuardRailsPolicy/ai/all"
+	newer := func() map[string]any { return map[string]any{"ports": map[string]any{"deny": []any{int64(25)}}} }
+	for name, spec := range map[string]map[string]any{"newer": newer(), "no fit": {"hosts": "everything"}} {
+		c := start(t, nil, guardRails("1", spec))
+		first := c.until("what can be read", func(o map[string]source.Object) bool { return o[key] != nil })
+		if p := first.Objects[key].(*v1alpha1.GuardRailsPolicy); len(p.Spec.TargetRefs) != 1 || first.Unread[key] == "" {
+			t.Errorf("%s: %+v, unread %q", name, p.Spec, first.Unread)
+		}
+		at := c.client.Resource(rails).Namespace("ai")
+		_, err := at.Update(t.Context(), guardRails("2", map[string]any{"hosts": map[string]any{"deny": []any{"a.test"}}}), metav1.UpdateOptions{})
+		c.do("mend", err)
+		second := c.until("it whole", func(o map[string]source.Object) bool { return o[key].GetResourceVersion() == "2" })
+		if len(second.Unread) > 0 {
+			t.Errorf("%s: mended, and unread %q", name, second.Unread)
+		}
+		_, err = at.Update(t.Context(), guardRails("3", newer()), metav1.UpdateOptions{})
+		c.do("break", err)
+		_, err = c.client.Resource(backends).Namespace("ai").Create(t.Context(), backend("b", "4", int64(443)), metav1.CreateOptions{})
+		c.do("create", err)
+		third := c.until("a later change", func(o map[string]source.Object) bool { return len(o) == 2 })
+		if third.Objects[key] != second.Objects[key] || len(third.Unread) > 0 {
+			t.Errorf("%s: it is not as it was: %+v, unread %q", name, third.Objects[key], third.Unread)
+		}
+	}
 }
 
 func TestSecretsOfSomeNamespaces(t *testing.T) {

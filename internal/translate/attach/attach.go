@@ -34,6 +34,7 @@ const StandardGroup = gwapixv1alpha1.GroupName
 type Policy struct {
 	Kind   *policy.Kind
 	Object policy.Object
+	Unread string // why nothing but its targets could be read; empty where it was
 }
 
 // Fleet is what runs of a Gateway on Kubernetes, as whoever runs it sees it.
