@@ -59,6 +59,9 @@ func (f *flags) run(c *cobra.Command) (err error) {
 	if namespace, name, ok := strings.Cut(f.gateway, "/"); !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
 		return command.Usage("--gateway: %q is no NAMESPACE/NAME", f.gateway)
 	}
+	if f.controller == "" {
+		return command.Usage("--controller: where is the controller?")
+	}
 	if err := command.Address("controller", f.controller); err != nil {
 		return err
 	}

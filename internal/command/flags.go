@@ -45,8 +45,8 @@ func (f *ProcessFlags) Logger(w io.Writer) (*slog.Logger, error) {
 
 // Address refuses what is no address with a port.
 func Address(flag, address string) error {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return Usage("--%s: %q is no address with a port, such as 127.0.0.1:9901", flag, address)
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return Usage("--%s: %q is no HOST:PORT", flag, address)
 	}
 	return nil
 }
