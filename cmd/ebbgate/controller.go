@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -90,6 +91,7 @@ func (f *controllerFlags) run(c *cobra.Command) (err error) {
 		}
 	}
 	f.config.Logger = logger
+	f.config.Serving = func(address net.Addr) { logger.Info("serving proxies", "address", address.String()) }
 	if f.config.REST, err = f.server(); err != nil {
 		return err
 	}

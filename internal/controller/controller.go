@@ -38,7 +38,7 @@ import (
 // leaseName is the Lease that replicas compete for, in the controller's own namespace.
 const leaseName = "ebbgate-controller"
 
-// Config is what a controller is made of. All is required but Address, SecretNamespaces, Lease, Trust and Domain.
+// Config is what a controller is made of. All is required but Address, SecretNamespaces, Lease, Trust, Domain and Serving.
 type Config struct {
 	REST             *rest.Config
 	Namespace        string   // its own, whose policies may hold a GatewayClass
@@ -52,6 +52,8 @@ type Config struct {
 	Trust            Trust
 	Domain           string // of the cluster's names; empty: cluster.local
 	Logger           *slog.Logger
+
+	Serving func(address net.Addr) // told where proxies are served, each time that this replica comes to lead
 }
 
 // Lease says how leadership changes hands; zero fields are 15, 10 and 2 seconds, as Kubernetes' own controllers have them.
@@ -86,6 +88,9 @@ type Controller struct {
 
 // New makes a Controller, which asks nothing yet.
 func New(c Config) (*Controller, error) {
+	if c.Serving == nil {
+		c.Serving = func(net.Addr) {}
+	}
 	client, err := dynamic.NewForConfig(c.REST)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
@@ -132,6 +137,7 @@ func New(c Config) (*Controller, error) {
 		client: clients, listen: c.Listen, namespace: c.Namespace, service: c.Service, address: c.Address, logger: c.Logger,
 		authority: newAuthority(clients, c.Namespace, host, c.Trust),
 		admission: &admission{client: judges, proxy: proxies, ours: controller.fleets.ours},
+		opened:    c.Serving,
 		heard:     controller.fleets.heard, said: newSaid(), reported: controller.reports.take,
 	}
 	controller.fleets.acknowledged, controller.fleets.changed = controller.serving.acknowledged, controller.again

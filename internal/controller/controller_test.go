@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -56,23 +57,36 @@ func newCluster(t *testing.T) *cluster {
 // replica is a controller that runs until it is stopped.
 type replica struct {
 	*Controller
-	stop context.CancelFunc
-	done chan error
+	stop   context.CancelFunc
+	done   chan error
+	serves chan net.Addr // has where it serves proxies, once it does
 }
 
 func (c *cluster) replica(name string) *replica {
 	c.t.Helper()
-	controller, err := New(Config{
-		REST: c.server.Admin(), Namespace: c.namespace, Identity: name, Logger: slog.New(slog.DiscardHandler),
-		Lease: Lease{2 * time.Second, time.Second, 100 * time.Millisecond},
-		Image: proxyImage, Service: "ebbgate-controller", Listen: "127.0.0.1:0",
+	return c.runAs(Config{
+		REST: c.server.Admin(), Identity: name, Logger: slog.New(slog.DiscardHandler), Lease: Lease{2 * time.Second, time.Second, 100 * time.Millisecond},
 	})
-	if err != nil {
-		c.t.Fatal(err)
+}
+
+// runAs has a controller run until the test ends, in the namespace.
+func (c *cluster) runAs(config Config) *replica {
+	c.t.Helper()
+	r := &replica{done: make(chan error, 1), serves: make(chan net.Addr, 1)}
+	config.Namespace, config.Image, config.Service, config.Listen = c.namespace, proxyImage, "ebbgate-controller", "127.0.0.1:0"
+	config.Serving = func(address net.Addr) {
+		select { // where it served before, if it leads again
+		case <-r.serves:
+		default:
+		}
+		r.serves <- address
 	}
-	controller.reports.every = 20 * time.Millisecond
-	ctx, stop := context.WithCancel(context.WithoutCancel(c.t.Context()))
-	r := &replica{controller, stop, make(chan error, 1)}
+	var err error
+	r.Controller, err = New(config)
+	must(c.t, err)
+	r.reports.every = 20 * time.Millisecond
+	var ctx context.Context
+	ctx, r.stop = context.WithCancel(context.WithoutCancel(c.t.Context()))
 	go func() { r.done <- r.Run(ctx) }()
 	c.t.Cleanup(r.end)
 	return r

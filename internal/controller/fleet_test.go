@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"strings"
@@ -118,16 +119,7 @@ func TestHeld(t *testing.T) {
 	p := c.proxy(first, c.token(name, pod, plan.TokenAudience))
 	gatewaysOf := func(want int) {
 		t.Helper()
-		for {
-			select {
-			case newest := <-p.plans:
-				if len(newest.Gateways) == want {
-					return
-				}
-			case <-time.After(patience):
-				t.Fatalf("no plan with %d Gateways came", want)
-			}
-		}
+		p.until(t, fmt.Sprintf("%d Gateways", want), func(newest *plan.Plan) bool { return len(newest.Gateways) == want })
 	}
 	gatewaysOf(1)
 	c.apply(parameters[strings.Index(parameters, "---\n")+4:]) // without the parameters that it names

@@ -52,17 +52,10 @@ spec: {ports: [{port: 9443}]}
 	c.grant(account, "", ClusterRules())
 	c.grant(account, c.namespace, append(NamespaceRules(), SecretRules()...))
 	complaints := &complaints{t: t}
-	controller, err := New(Config{
-		REST: c.server.ServiceAccount(t, c.namespace, account), Namespace: c.namespace, Identity: "one", Logger: slog.New(complaints),
-		Image: proxyImage, Service: "ebbgate-controller", Listen: "127.0.0.1:0", Address: "192.0.2.1", SecretNamespaces: []string{c.namespace},
-		Trust: Trust{Life: time.Hour, Settle: time.Minute, Check: 100 * time.Millisecond},
+	r := c.runAs(Config{
+		REST: c.server.ServiceAccount(t, c.namespace, account), Identity: "one", Logger: slog.New(complaints),
+		Address: "192.0.2.1", SecretNamespaces: []string{c.namespace}, Trust: Trust{Life: time.Hour, Settle: time.Minute, Check: 100 * time.Millisecond},
 	})
-	must(t, err)
-	controller.reports.every = 20 * time.Millisecond
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	r := &replica{controller, stop, make(chan error, 1)}
-	go func() { r.done <- r.Run(ctx) }()
-	t.Cleanup(r.end)
 	c.until("EgressPolicy", "openai", "accepted", is("Accepted", metav1.ConditionTrue))
 	c.until("Deployment", "egress-ebbgate", "running", replicas(2))
 	pod := c.pod(c.set("egress-ebbgate"), nil)

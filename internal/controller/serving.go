@@ -40,6 +40,7 @@ type serving struct {
 	authority *authority
 	admission *admission
 	logger    *slog.Logger
+	opened    func(address net.Addr)                                   // proxies are served there from now on
 	heard     func(gateways map[string]bool)                           // what proxies have, or how many there are, has changed
 	reported  func(gateway string, stream uint64, told *report.Report) // it waits for nobody
 
@@ -47,7 +48,6 @@ type serving struct {
 	newest *plan.Plan // nil before the cluster has been read
 	known  map[string]*plan.Workload
 	server *distribute.Server
-	bound  net.Addr // that is listened on
 
 	said said
 }
@@ -175,12 +175,13 @@ func (s *serving) serve(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	s.mu.Lock()
-	s.server, s.bound = server, listener.Addr()
+	s.server = server
 	if s.known != nil {
 		server.Inform(s.known, true)
 	}
 	s.send()
 	s.mu.Unlock()
+	s.opened(listener.Addr())
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	ctx, cancel := context.WithCancel(ctx)

@@ -156,16 +156,29 @@ func (c *cluster) proxy(r *replica, token string) *proxy {
 // address is where a replica serves, once it does.
 func (r *replica) address(t *testing.T) string {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		r.serving.mu.Lock()
-		bound := r.serving.bound
-		r.serving.mu.Unlock()
-		if bound != nil {
-			return bound.String()
+	select {
+	case address := <-r.serves:
+		r.serves <- address
+		return address.String()
+	case <-time.After(patience):
+		t.Fatal("the controller serves no proxies")
+		return ""
+	}
+}
+
+// until waits for a plan that is as it should be.
+func (p *proxy) until(t *testing.T, what string, holds func(*plan.Plan) bool) {
+	t.Helper()
+	for late := time.After(patience); ; {
+		select {
+		case newest := <-p.plans:
+			if holds(newest) {
+				return
+			}
+		case <-late:
+			t.Fatalf("no plan came with %s", what)
 		}
 	}
-	t.Fatal("the controller serves no proxies")
-	return ""
 }
 
 // readyOf says what the kubelet would say of a Deployment's Pods.

@@ -93,46 +93,42 @@ func (r *rig) served(i, version int) time.Time {
 	}
 }
 
-// events are when a client of the API server heard of a generation of a route.
-type events struct {
-	mu   sync.Mutex
-	seen map[string]time.Time
+// event is that a client of the API server has heard of a generation of a route.
+type event struct {
+	route      string
+	generation int64
+	at         time.Time
 }
 
-func (r *rig) watch(ctx context.Context) *events {
+// watch gives the events of all routes as they come.
+func (r *rig) watch(ctx context.Context) <-chan event {
 	r.t.Helper()
-	e := &events{seen: map[string]time.Time{}}
 	w, err := r.client.Resource(routesGVR).Namespace(r.namespace).Watch(ctx, metav1.ListOptions{})
 	must(r.t, err)
+	events := make(chan event, 10**routes+10**changes)
 	go func() {
-		for event := range w.ResultChan() {
-			u, ok := event.Object.(*unstructured.Unstructured)
-			if !ok {
-				continue
+		for e := range w.ResultChan() {
+			if u, ok := e.Object.(*unstructured.Unstructured); ok {
+				events <- event{u.GetName(), u.GetGeneration(), time.Now()}
 			}
-			key := fmt.Sprintf("%s/%d", u.GetName(), u.GetGeneration())
-			e.mu.Lock()
-			if _, known := e.seen[key]; !known {
-				e.seen[key] = time.Now()
-			}
-			e.mu.Unlock()
 		}
 	}()
-	return e
+	return events
 }
 
-func (e *events) of(t *testing.T, route string, generation int64) time.Time {
+// of is when the first event of a generation came.
+func of(t *testing.T, events <-chan event, route string, generation int64) time.Time {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		e.mu.Lock()
-		at, ok := e.seen[fmt.Sprintf("%s/%d", route, generation)]
-		e.mu.Unlock()
-		if ok {
-			return at
+	for late := time.After(patience); ; {
+		select {
+		case e := <-events:
+			if e.route == route && e.generation == generation {
+				return e.at
+			}
+		case <-late:
+			t.Fatalf("no event of %s", route)
 		}
 	}
-	t.Fatalf("no event of %s", route)
-	return time.Time{}
 }
 
 // traffic asks all routes in turn, until it is stopped.
@@ -183,7 +179,7 @@ func TestPropagation(t *testing.T) {
 		body := fmt.Appendf(nil, `[{"op":"replace","path":"/spec/rules/0/filters/0/requestRedirect/hostname","value":%q}]`, location(i, n+1))
 		u, err := r.client.Resource(routesGVR).Namespace(r.namespace).Patch(t.Context(), name(i), types.JSONPatchType, body, metav1.PatchOptions{})
 		must(t, err)
-		took[n] = r.served(i, n+1).Sub(heard.of(t, name(i), u.GetGeneration()))
+		took[n] = r.served(i, n+1).Sub(of(t, heard, name(i), u.GetGeneration()))
 	}
 	atEnd := [2]cost{costOf(t, r.controller), costOf(t, r.proxy)}
 	clients.stop()
