@@ -38,6 +38,8 @@ type admission struct {
 	proxy  provision.Config
 	ours   func(namespace, name string, uid types.UID) *gwapiv1.Gateway // whose proxies are to run; else nil
 
+	refused func(gateway, why string) // told of a Pod of a Gateway's, as namespace/name, that is not as it should be
+
 	mu     sync.Mutex
 	judged map[[sha256.Size]byte]*judgement // by the token's digest
 }
@@ -139,6 +141,7 @@ func (a *admission) judge(ctx context.Context, token string) (gateway string, er
 		why = "the token is another ServiceAccount's"
 	}
 	if why != "" {
+		a.refused(namespace+"/"+owner.Name, "Pod "+pod.Name+" is refused: "+why)
 		return "", fmt.Errorf("pod %s/%s is not as the controller has proxies of the Gateway %s: %s", namespace, pod.Name, owner.Name, why)
 	}
 	return namespace + "/" + owner.Name, nil

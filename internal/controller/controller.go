@@ -136,7 +136,7 @@ func New(c Config) (*Controller, error) {
 	controller.serving = &serving{
 		client: clients, listen: c.Listen, namespace: c.Namespace, service: c.Service, address: c.Address, logger: c.Logger,
 		authority: newAuthority(clients, c.Namespace, host, c.Trust),
-		admission: &admission{client: judges, proxy: proxies, ours: controller.fleets.ours},
+		admission: &admission{client: judges, proxy: proxies, ours: controller.fleets.ours, refused: controller.fleets.refused},
 		opened:    c.Serving,
 		heard:     controller.fleets.heard, said: newSaid(), reported: controller.reports.take,
 	}

@@ -32,13 +32,14 @@ import (
 )
 
 const (
-	appliers   = 4
-	gathers    = 200 * time.Millisecond // of what happens to a Gateway's objects
-	mendsSelf  = 30 * time.Second       // before what a user has to mend is tried again: it may have mended itself
-	lenience   = 15 * time.Second       // with proxies that had all, as between two of their connections
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = time.Minute
-	longest    = 2000 // bytes of what a status says, of which the API server's own words may be most
+	appliers     = 4
+	gathers      = 200 * time.Millisecond // of what happens to a Gateway's objects
+	mendsSelf    = 30 * time.Second       // before what a user has to mend is tried again: it may have mended itself
+	lenience     = 15 * time.Second       // with proxies that had all, as between two of their connections
+	refusalStays = time.Minute            // before a later refusal takes its place
+	firstRetry   = 100 * time.Millisecond
+	lastRetry    = time.Minute
+	longest      = 2000 // bytes of what a status says, of which the API server's own words may be most
 )
 
 // fleets run the proxies of Gateways, and tell what runs.
@@ -55,6 +56,7 @@ type fleets struct {
 	facts     map[string]*translate.Fleet // likewise, of what has been brought
 	applied   map[string]provision.Applied
 	standings map[string]standing
+	refusals  map[string]refusal // until the Gateway's proxies serve it whole
 	queue     workqueue.TypedRateLimitingInterface[string]
 	known     map[string]cache.SharedIndexInformer // by kind
 }
@@ -73,10 +75,16 @@ type standing struct {
 	ceased     time.Time
 }
 
+// refusal is why a Pod of a Gateway's is told nothing.
+type refusal struct {
+	why string
+	at  time.Time
+}
+
 func newFleets(c provision.Config, domain string, client kubernetes.Interface, logger *slog.Logger) *fleets {
 	return &fleets{
 		config: c, domain: domain, client: client, logger: logger,
-		wanted: map[string]gateway{}, facts: map[string]*translate.Fleet{}, applied: map[string]provision.Applied{}, standings: map[string]standing{},
+		wanted: map[string]gateway{}, facts: map[string]*translate.Fleet{}, applied: map[string]provision.Applied{}, standings: map[string]standing{}, refusals: map[string]refusal{},
 	}
 }
 
@@ -137,6 +145,7 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway, parameters func
 		if !wanted[key].ours {
 			delete(f.applied, key)
 			delete(f.standings, key)
+			delete(f.refusals, key)
 		}
 	}
 	for key, g := range wanted {
@@ -144,6 +153,7 @@ func (f *fleets) set(s *source.Snapshot, served []*plan.Gateway, parameters func
 			delete(f.facts, key)
 			delete(f.applied, key)
 			delete(f.standings, key)
+			delete(f.refusals, key)
 		}
 		if f.queue != nil && f.wanted[key] != g {
 			f.queue.Add(key)
@@ -248,6 +258,7 @@ func (f *fleets) forget() {
 	clear(f.facts)
 	clear(f.applied)
 	clear(f.standings)
+	clear(f.refusals)
 }
 
 // begin has work queued from here on, and all that is wanted at once.
@@ -333,6 +344,19 @@ func (f *fleets) heard(gateways map[string]bool) {
 	}
 }
 
+// refused notes why a Pod of a Gateway's, as namespace/name, is told nothing.
+func (f *fleets) refused(gateway, why string) {
+	key := "Gateway/" + gateway
+	f.mu.Lock()
+	if f.wanted[key].ours && time.Since(f.refusals[key].at) > refusalStays { // whoever is refused again and again has no status written as often
+		f.refusals[key] = refusal{why, time.Now()}
+	}
+	f.mu.Unlock()
+	if f.judge(key) {
+		f.changed()
+	}
+}
+
 // judge says what runs of a Gateway that has been brought, and whether that has changed.
 func (f *fleets) judge(key string) (changed bool) {
 	ready := f.ready(key)
@@ -356,6 +380,11 @@ func (f *fleets) judge(key string) (changed bool) {
 		fact.Message = fmt.Sprintf("no proxy is ready (see the Pods of Deployment %s/%s, their events and logs)", g.object.Namespace, provision.Name(g.object))
 	case said.Connected < ready || said.Acknowledged < said.Connected:
 		fact.Message = fmt.Sprintf("of %d ready proxies %d have taken the configuration", ready, min(said.Acknowledged, ready))
+	}
+	if fact.Message == "" {
+		delete(f.refusals, key)
+	} else if r, told := f.refusals[key]; told {
+		fact.Message += "; " + r.why
 	}
 	fact.Programmed = f.stands(key, g.object, fact.Message == "", certain)
 	if fact.Programmed {

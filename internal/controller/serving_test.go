@@ -288,7 +288,7 @@ func TestATokenIsJudgedOnce(t *testing.T) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { count.RoundTripper = next; return count })
 	clients, err := kubernetes.NewForConfig(config)
 	must(t, err)
-	a := &admission{client: clients, proxy: r.serving.admission.proxy, ours: r.fleets.ours}
+	a := &admission{client: clients, proxy: r.serving.admission.proxy, ours: r.fleets.ours, refused: r.fleets.refused}
 	var streams sync.WaitGroup
 	for range 3 {
 		streams.Go(func() {
@@ -387,6 +387,7 @@ func TestStrangers(t *testing.T) {
 	if gateway, err := r.serving.admission.authenticate(t.Context(), c.token("stranger", other, plan.TokenAudience)); err == nil {
 		t.Errorf("with a ServiceAccount and a ConfigMap of its own: admitted to %q", gateway)
 	}
+	c.until("Gateway", "egress", "telling of a Pod that is refused", waits("is refused: it"))
 	deleted := c.pod(set, nil)
 	late := c.token(account, deleted, plan.TokenAudience)
 	var now int64

@@ -91,6 +91,7 @@ func (s *Source) Run(ctx context.Context, changed func(*source.Snapshot)) error 
 	again := time.NewTicker(discover)
 	defer again.Stop()
 	var first, due <-chan time.Time // since the first change, and since the last
+	var took time.Duration          // the last snapshot, with what was made of it
 	for {
 		select {
 		case <-ctx.Done():
@@ -101,9 +102,9 @@ func (s *Source) Run(ctx context.Context, changed func(*source.Snapshot)) error 
 			}
 			continue
 		case <-s.stirred:
-			due = time.After(quiet)
+			due = time.After(max(quiet, took)) // so that no more than half the time goes into snapshots, whatever changes
 			if first == nil {
-				first = time.After(late)
+				first = time.After(max(late, took))
 			}
 			continue
 		case <-due:
@@ -116,7 +117,9 @@ func (s *Source) Run(ctx context.Context, changed func(*source.Snapshot)) error 
 			continue
 		}
 		first = nil
+		begin := time.Now()
 		changed(s.snapshot())
+		took = time.Since(begin)
 	}
 }
 
