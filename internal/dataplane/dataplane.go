@@ -245,8 +245,8 @@ func (s *Server) retry(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if s.unbound.Load() && s.bind(ctx) {
-			s.config.Logger.Info("every listener is bound", "listening", s.Addresses())
 			s.config.Bound()
+			s.config.Logger.Info("every listener is bound", "listening", s.Addresses())
 		}
 	}
 }
