@@ -6,7 +6,8 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule="has(self.clusters) || has(self.namespaces) || has(self.serviceAccounts) || has(self.spiffeIDs)",message="name at least one of clusters, namespaces, serviceAccounts, spiffeIDs; everybody is written namespaces: [\"*\"]"
 type ClientSelector struct {
-	// Clusters are the clusters a client may be in. Default: not asked. A value that is neither "*" nor a DNS label is
+	// Clusters are the clusters a client may be in: the gateway's own by the name that it was given (--cluster-name), another
+	// gateway's by the cluster of the trustedPeers' entry. Default: not asked. A value that is neither "*" nor a DNS label is
 	// refused at admission.
 	//
 	// +optional
@@ -41,7 +42,27 @@ type ClientSelector struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	SPIFFEIDs []SPIFFEID `json:"spiffeIDs,omitempty"`
+
+	// Require is how a client must have proved its name: MTLS, by the certificate that it presented; Token, by the
+	// ServiceAccount token that it sent. What another gateway says of its own clients is neither. Default: any source that the
+	// Gateway's identity lists. Another value is refused at admission.
+	//
+	// +optional
+	Require ClientProof `json:"require,omitempty"`
 }
+
+// ClientProof is what a client proves its name with.
+//
+// +kubebuilder:validation:Enum=MTLS;Token
+type ClientProof string
+
+// The proofs of a client's name.
+const (
+	// ClientProofMTLS is a certificate with a SPIFFE id that verifies.
+	ClientProofMTLS ClientProof = "MTLS"
+	// ClientProofToken is a ServiceAccount token that verifies.
+	ClientProofToken ClientProof = "Token"
+)
 
 // ClientName is the name of a cluster or namespace, or "*".
 //

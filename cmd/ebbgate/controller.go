@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,7 @@ const rate, burst = 100, 200
 // controllerFlags are the command line of controller.
 type controllerFlags struct {
 	command.ProcessFlags
+	cluster    command.ClusterFlag
 	config     controller.Config
 	kubeconfig string
 }
@@ -54,6 +56,7 @@ may run; one leads. While none does, proxies go on with what they have. The Helm
 	flags.StringSliceVar(&f.config.SecretNamespaces, "secret-namespaces", nil, "namespaces whose Secrets are read, with commas between; empty: all")
 	flags.StringVar(&f.config.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how the API server is reached; empty: as Pods reach it")
+	f.cluster.Add(c)
 	f.ProcessFlags.Add(c, ":9902")
 	return c
 }
@@ -73,7 +76,7 @@ func (f *controllerFlags) check() error {
 			return command.Usage("--address: %q is no IP address", f.config.Address)
 		}
 	}
-	return command.Address("listen", f.config.Listen)
+	return cmp.Or(f.cluster.Check(), command.Address("listen", f.config.Listen))
 }
 
 func (f *controllerFlags) run(c *cobra.Command) (err error) {
@@ -90,7 +93,7 @@ func (f *controllerFlags) run(c *cobra.Command) (err error) {
 			return fmt.Errorf("--identity: %w", err)
 		}
 	}
-	f.config.Logger = logger
+	f.config.Logger, f.config.Cluster = logger, f.cluster.Name
 	f.config.Serving = func(address net.Addr) { logger.Info("serving proxies", "address", address.String()) }
 	if f.config.REST, err = f.server(); err != nil {
 		return err

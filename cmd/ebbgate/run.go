@@ -24,6 +24,7 @@ type runFlags struct {
 	inputFlags
 	command.ProcessFlags
 	command.TrafficFlags
+	cluster    command.ClusterFlag
 	quickstart bool
 	address    string
 	port       int
@@ -51,6 +52,7 @@ instead, so that the first call needs no key.`,
 	c.Flags().IntVar(&f.port, "port", 8080, "without -f: port to listen on")
 	f.ProcessFlags.Add(c, "127.0.0.1:9902")
 	f.TrafficFlags.Add(c)
+	f.cluster.Add(c)
 	return c
 }
 
@@ -69,7 +71,7 @@ func (f *runFlags) check(c *cobra.Command) error {
 	case f.port < 1 || f.port > 65535:
 		return command.Usage("--port: %d is none of 1 to 65535", f.port)
 	}
-	return nil
+	return f.cluster.Check()
 }
 
 func (f *runFlags) run(c *cobra.Command) (err error) {
@@ -84,6 +86,7 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	config := standalone.Config{
 		Logger: logger, Version: command.Version(version), Admin: f.Admin, Health: f.Health, Pprof: f.Pprof, Drain: f.Drain,
+		Cluster: f.cluster.Name,
 	}
 	if config.Access, config.Audit, err = f.Open(); err != nil {
 		return err

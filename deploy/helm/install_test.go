@@ -212,6 +212,7 @@ func TestValuesRefused(t *testing.T) {
 		{"image.digest=latest", "/image/digest"},
 		{"proxyImage.pullPolicy=Always", "'pullPolicy'"},
 		{"clusterDomain=cluster_local", "/clusterDomain"},
+		{"clusterName=a.b", "/clusterName"},
 		{"crds.install=maybe", "/crds/install"},
 		{"gatewayClass.name=Egress", "/gatewayClass/name"},
 		{"monitoring.interval=often", "/monitoring/interval"},

@@ -236,7 +236,7 @@ func TestController(t *testing.T) {
 		{"args", plain.Containers[0].Args, []string{"controller", "--proxy-image=ebbgate.dev/ebbgate-proxy:0.1.0-dev", "--cluster-domain=cluster.local", "--log-level=info"}},
 		{"image by digest", all.Containers[0].Image, "registry.example.com:5000/egress/ebbgate:v1@sha256:" + strings.Repeat("0123456789abcdef", 4)},
 		{"all args", all.Containers[0].Args, []string{
-			"controller", "--proxy-image=registry.example.com:5000/egress/ebbgate-proxy:v1", "--cluster-domain=k8s.example.com", "--log-level=debug",
+			"controller", "--proxy-image=registry.example.com:5000/egress/ebbgate-proxy:v1", "--cluster-name=frankfurt-1", "--cluster-domain=k8s.example.com", "--log-level=debug",
 			"--secret-namespaces=team-a,team-b", "--pprof",
 		}},
 		{"a label of the user's", labels["team"], "platform"},

@@ -51,6 +51,7 @@ type Config struct {
 	Lease            Lease
 	Trust            Trust
 	Domain           string // of the cluster's names; empty: cluster.local
+	Cluster          string // its own name; may be empty
 	Logger           *slog.Logger
 
 	Serving func(address net.Addr) // told where proxies are served, each time that this replica comes to lead
@@ -119,7 +120,7 @@ func New(c Config) (*Controller, error) {
 	controller := &Controller{
 		config: c, source: s, pods: pods.New(pods.Config{Client: clients, Metadata: objects, Logger: c.Logger}), reports: newReports(), clients: clients,
 		issuer:     issuer.New(issuer.Config{Client: clients.Discovery().RESTClient(), Logger: c.Logger}),
-		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace}),
+		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace, ClusterName: c.Cluster}),
 		statuses:   status.New(client, s.Resource, c.Logger),
 		lock: &resourcelock.LeaseLock{
 			LeaseMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: leaseName}, Client: leases,

@@ -82,13 +82,15 @@ const Unknown = "unknown"
 // Client is who asks.
 type Client struct {
 	Address        netip.AddrPort // peer of the connection
-	Cluster        string
+	Cluster        string         // empty: the gateway's own, which was given no name
+	Foreign        bool           // of another cluster than the gateway's
 	Namespace      string
 	ServiceAccount string
 	SPIFFE         string
 	Pod            string // its name, where it is known
 	Workload       string // what made the Pod: Deployment/web
 	Source         Source
+	Certified      bool // its own certificate proves the name
 }
 
 // Known reports whether the client has a name. Whatever asks for a name refuses one that has not.

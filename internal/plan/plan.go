@@ -35,6 +35,7 @@ type Gateway struct {
 	Listeners         []*Listener    `json:"listeners"`
 	Identity          []StaticSource `json:"identity,omitempty"` // in order; the most specific prefix names the client
 	SPIFFE            []SPIFFESource `json:"spiffe,omitempty"`
+	Cluster           string         `json:"cluster,omitempty"`    // name of the cluster that the Gateway is in
 	PodAddress        bool           `json:"podAddress,omitempty"` // the Pods of the cluster name clients by their addresses
 	Token             *TokenSource   `json:"token,omitempty"`
 	Peers             []Peer         `json:"trustedPeers,omitempty"`

@@ -38,6 +38,7 @@ type Config struct {
 	Health   string // address of health and metrics; empty: none
 	Pprof    bool
 	Drain    time.Duration
+	Cluster  string                   // name of the cluster of its own clients; may be empty
 	Problems func([]problem.Problem)  // told of the problems of each configuration that is read
 	Ready    func(addresses []string) // told once, when it serves
 }
@@ -58,7 +59,7 @@ type gateway struct {
 
 // Run serves until ctx ends, and drains. The configuration at start must be whole, and every listener's address free.
 func Run(ctx context.Context, c Config) (err error) {
-	g := &gateway{config: c, translator: translate.New(translate.Config{Kinds: order.Kinds(), Local: c.Local})}
+	g := &gateway{config: c, translator: translate.New(translate.Config{Kinds: order.Kinds(), Local: c.Local, ClusterName: c.Cluster})}
 	snapshot, problems := c.Source.Load(ctx)
 	g.tell(problems)
 	if snapshot == nil {

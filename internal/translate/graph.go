@@ -54,7 +54,7 @@ type stamp func(key string, v *attach.Verdict, last **attach.Verdict) *attach.Ve
 func newGraph(config Config, stamp stamp) *graph {
 	g := &graph{Graph: derive.NewGraph()}
 	ceilings := gateway.NewCeilings()
-	g.in = attach.NewInputs(g.Graph, config.Kubernetes, config.ControllerNamespace)
+	g.in = attach.NewInputs(g.Graph, config.Kubernetes, config.ControllerNamespace, config.ClusterName)
 	g.in.Ceilings = derive.Derive(g.Graph, "class parameters", g.in.Classes.Collection, func(r *derive.Reader, key string, class *gwapiv1.GatewayClass) map[string]*attach.Ceiling {
 		return ceilings.Find(r, g.in, key, class)
 	})

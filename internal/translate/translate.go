@@ -28,6 +28,7 @@ const defaultNamespace = "ebbgate-system"
 type Config struct {
 	Kinds               []*policy.Kind   // of policies; others are not read
 	Kubernetes          bool             // false: standalone, Gateways bind this machine's addresses
+	ClusterName         string           // of the cluster that the Gateways are in; may be empty
 	ControllerNamespace string           // whose policies may target GatewayClasses; default ebbgate-system
 	Local               bool             // every Gateway is built-in: requests that a web page could have made are refused
 	Now                 func() time.Time // for lastTransitionTime; default time.Now

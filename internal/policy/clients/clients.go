@@ -16,6 +16,7 @@ type Selector struct {
 	Namespaces      []string `json:"namespaces,omitempty"`
 	ServiceAccounts []string `json:"serviceAccounts,omitempty"`
 	SPIFFEIDs       []string `json:"spiffeIDs,omitempty"`
+	Require         string   `json:"require,omitempty"` // MTLS or Token; empty: any proof will do
 }
 
 // List is selectors of which one must name the client. The empty List names nobody.
@@ -30,7 +31,7 @@ func Translate(written []v1alpha1.ClientSelector) List {
 	for i, s := range written {
 		list[i] = Selector{
 			Clusters: words(s.Clusters), Namespaces: words(s.Namespaces),
-			ServiceAccounts: words(s.ServiceAccounts), SPIFFEIDs: words(s.SPIFFEIDs),
+			ServiceAccounts: words(s.ServiceAccounts), SPIFFEIDs: words(s.SPIFFEIDs), Require: string(s.Require),
 		}
 	}
 	return list
@@ -68,7 +69,20 @@ func (s *Selector) names(c *exchange.Client) bool {
 	}
 	// The gateway's own cluster may have no name: "*" is any cluster, that one included.
 	cluster := len(s.Clusters) == 0 || contains(s.Clusters, everybody) || c.Cluster != "" && contains(s.Clusters, c.Cluster)
-	return cluster && admits(s.Namespaces, c.Namespace) && admits(s.ServiceAccounts, c.ServiceAccount) && admits(s.SPIFFEIDs, c.SPIFFE)
+	return cluster && proves(c, s.Require) && admits(s.Namespaces, c.Namespace) && admits(s.ServiceAccounts, c.ServiceAccount) && admits(s.SPIFFEIDs, c.SPIFFE)
+}
+
+// proves reports whether the client's name was proved as required; what is not known to be required is not.
+func proves(c *exchange.Client, require string) bool {
+	switch v1alpha1.ClientProof(require) {
+	case "":
+		return true
+	case v1alpha1.ClientProofMTLS:
+		return c.Certified
+	case v1alpha1.ClientProofToken:
+		return c.Source == exchange.SourceToken
+	}
+	return false
 }
 
 // admits reports whether a list asks nothing, or holds the value or "*". What the client does not have is in no list: a

@@ -14,8 +14,8 @@ var (
 	loopback = exchange.Client{Namespace: "local", ServiceAccount: "local", Source: exchange.SourceLoopback}
 	batch    = exchange.Client{Namespace: "ai", ServiceAccount: "batch", Source: exchange.SourcePodAddress}
 	remote   = exchange.Client{Cluster: "edge", Namespace: "ai", ServiceAccount: "batch", Source: exchange.SourceToken}
-	proved   = exchange.Client{Namespace: "ai", ServiceAccount: "batch", SPIFFE: "spiffe://x/ns/ai/sa/batch", Source: exchange.SourceSPIFFE}
-	homeless = exchange.Client{Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown, SPIFFE: "spiffe://x/a", Source: exchange.SourceSPIFFE}
+	proved   = exchange.Client{Namespace: "ai", ServiceAccount: "batch", SPIFFE: "spiffe://x/ns/ai/sa/batch", Source: exchange.SourceSPIFFE, Certified: true}
+	homeless = exchange.Client{Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown, SPIFFE: "spiffe://x/a", Source: exchange.SourceSPIFFE, Certified: true}
 )
 
 func TestNames(t *testing.T) {
@@ -68,6 +68,21 @@ func TestNames(t *testing.T) {
 	f(homeless, false, Selector{Namespaces: all})
 	f(homeless, false, Selector{Namespaces: []string{"unknown"}})
 	f(homeless, false, Selector{SPIFFEIDs: all, ServiceAccounts: all})
+
+	both := proved
+	both.Source = exchange.SourceToken
+	for _, c := range []struct {
+		client      exchange.Client
+		mtls, token bool
+	}{{batch, false, false}, {loopback, false, false}, {remote, false, true}, {proved, true, false}, {both, true, true}} {
+		own := []string{c.client.Namespace}
+		f(c.client, true, Selector{Namespaces: own})
+		f(c.client, c.mtls, Selector{Namespaces: own, Require: "MTLS"})
+		f(c.client, c.token, Selector{Namespaces: own, Require: "Token"})
+		f(c.client, false, Selector{Namespaces: own, Require: "Oath"})
+		f(c.client, true, Selector{Namespaces: own, Require: "Oath"}, Selector{Namespaces: own})
+	}
+	f(homeless, true, Selector{SPIFFEIDs: all, Require: "MTLS"})
 }
 
 func TestNamesAllocates(t *testing.T) {
@@ -83,9 +98,9 @@ func TestTranslate(t *testing.T) {
 	}
 	got := Translate([]v1alpha1.ClientSelector{{
 		Clusters: []v1alpha1.ClientName{"a"}, Namespaces: []v1alpha1.ClientName{"b"},
-		ServiceAccounts: []v1alpha1.ServiceAccountName{"c"}, SPIFFEIDs: []v1alpha1.SPIFFEID{"d"},
+		ServiceAccounts: []v1alpha1.ServiceAccountName{"c"}, SPIFFEIDs: []v1alpha1.SPIFFEID{"d"}, Require: v1alpha1.ClientProofToken,
 	}})
-	want := List{{Clusters: []string{"a"}, Namespaces: []string{"b"}, ServiceAccounts: []string{"c"}, SPIFFEIDs: []string{"d"}}}
+	want := List{{Clusters: []string{"a"}, Namespaces: []string{"b"}, ServiceAccounts: []string{"c"}, SPIFFEIDs: []string{"d"}, Require: "Token"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -130,7 +130,7 @@ func (s *stage) own(client *exchange.Client, namespace string) bool {
 	if client.Source == exchange.SourceLoopback {
 		return !s.kubernetes
 	}
-	return client.Known() && client.Cluster == "" && client.Namespace == namespace && namespace != "" && namespace != exchange.Unknown
+	return client.Known() && !client.Foreign && client.Namespace == namespace && namespace != "" && namespace != exchange.Unknown
 }
 
 // Attempt writes the credential over whatever the client sent.

@@ -174,7 +174,7 @@ func TestCandidate(t *testing.T) {
 	f(false, loopback, false, host, "")
 	f(true, loopback, false, host, exchange.ClientNotAllowed)
 	f(false, exchange.Client{Namespace: "ai"}, false, host, exchange.ClientNotAllowed)
-	f(false, exchange.Client{Cluster: "edge", Namespace: "ai", Source: exchange.SourceToken}, false, host, exchange.ClientNotAllowed)
+	f(false, exchange.Client{Cluster: "edge", Foreign: true, Namespace: "ai", Source: exchange.SourceToken}, false, host, exchange.ClientNotAllowed)
 	f(false, client("ai"), false, "*.example.com", exchange.CredentialUnavailable)
 	f(false, client("ai"), true, "*.example.com", exchange.CredentialUnavailable)
 }

@@ -61,7 +61,7 @@ func (s *restriction) Tune(t *policy.Settings) {
 func (s *restriction) Candidate(_ context.Context, x *exchange.Exchange, c *policy.Candidate) *exchange.Refusal {
 	switch {
 	case s.config.Clients != nil && !s.config.Clients.Names(&x.Client):
-		return refuse(exchange.ClientNotAllowed, "the client "+x.Client.String()+" may not use this destination", "spec.clients")
+		return refuse(exchange.ClientNotAllowed, "the client "+x.Client.String()+", known by "+x.Client.Source.String()+", may not use this destination", "spec.clients")
 	case s.config.Methods != nil && !slices.Contains(s.config.Methods, x.Request.Method):
 		return refuse(exchange.RequestNotAllowed, "the method may not be used towards this destination", "spec.requests.methods")
 	case s.config.Paths != nil && !s.matches(c.Path):

@@ -7,6 +7,7 @@
 package identify
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,6 +28,7 @@ type Identifier struct {
 	peers      map[string]*plan.Peer
 	pods       *Pods     // nil: addresses of Pods name nobody
 	tokens     *Verifier // nil: tokens name nobody
+	cluster    string    // the Gateway's own; may be empty
 	kubernetes bool
 }
 
@@ -47,7 +49,7 @@ type Connection struct {
 // New makes the identifier of a Gateway. On Kubernetes the loopback fallback does not exist. pods may be nil; tokens is of
 // the Gateway's TokenSource, nil where it has none.
 func New(g *plan.Gateway, kubernetes bool, pods *Pods, tokens *Verifier) (*Identifier, error) {
-	id := &Identifier{kubernetes: kubernetes, peers: map[string]*plan.Peer{}, tokens: tokens}
+	id := &Identifier{cluster: g.Cluster, kubernetes: kubernetes, peers: map[string]*plan.Peer{}, tokens: tokens}
 	if g.PodAddress {
 		id.pods = pods
 	}
@@ -105,16 +107,21 @@ func (id *Identifier) Identify(c Connection, header *exchange.Header) (exchange.
 			path = rest
 			if header != nil {
 				if said, present, err := hop.Read(header); present {
-					return relayed(client, peer, &said), said.Hop, err
+					return id.relayed(client, peer, &said), said.Hop, err
 				}
 			}
 			if address, present := forwarded(header); present {
 				return id.behind(client, peer, address), exchange.Hop{}, nil
 			}
-			client.Cluster = peer.Cluster
+			id.in(&client, peer.Cluster)
 		}
 	}
 	return id.own(client, &c, path, token), exchange.Hop{}, nil
+}
+
+// in says which cluster a client is of: the Gateway's own has no other name, or none.
+func (id *Identifier) in(c *exchange.Client, cluster string) {
+	c.Cluster, c.Foreign = cmp.Or(cluster, id.cluster), cluster != "" && cluster != id.cluster
 }
 
 // claim is what a source says.
@@ -133,11 +140,12 @@ func (id *Identifier) own(client exchange.Client, c *Connection, path string, to
 	unknown := exchange.Client{Address: client.Address, Namespace: exchange.Unknown, ServiceAccount: exchange.Unknown}
 	var said claim
 	if token != nil {
-		if client.Cluster != "" { // a token is of ours
+		if client.Foreign { // a token is of ours
 			return unknown
 		}
 		said = claim{token.namespace, token.serviceAccount, exchange.SourceToken, token.pod}
 	}
+	certified := false
 	if namespace, serviceAccount, ok := workload(path); ok {
 		by := claim{namespace, serviceAccount, exchange.SourceSPIFFE, nil}
 		switch {
@@ -146,6 +154,7 @@ func (id *Identifier) own(client exchange.Client, c *Connection, path string, to
 		case !said.agrees(by):
 			return unknown
 		}
+		certified = true
 	}
 	ip := c.Address.Addr().Unmap()
 	by, answered := id.origin(c.Origin, ip)
@@ -165,11 +174,14 @@ func (id *Identifier) own(client exchange.Client, c *Connection, path string, to
 	case said.source != exchange.SourceNone:
 		client.Namespace, client.ServiceAccount, client.Source = said.namespace, said.serviceAccount, said.source
 	case c.SPIFFE != "":
-		client.Source = exchange.SourceSPIFFE
+		client.Source, certified = exchange.SourceSPIFFE, true
 	case !answered && !id.kubernetes && ip.IsLoopback():
 		client.Namespace, client.ServiceAccount, client.Source = Local, Local, exchange.SourceLoopback
 	}
-	client.SPIFFE = c.SPIFFE
+	client.SPIFFE, client.Certified = c.SPIFFE, certified
+	if client.Known() && client.Cluster == "" {
+		id.in(&client, "")
+	}
 	if said.pod != nil {
 		client.Pod, client.Workload = said.pod.Name, said.pod.Owner
 	}
@@ -208,14 +220,15 @@ func both(pod *Pod, answered bool, id *Identifier, ip netip.Addr) (claim, bool) 
 func (id *Identifier) behind(client exchange.Client, peer *plan.Peer, address netip.Addr) exchange.Client {
 	var pod *Pod
 	answered := false
-	if id.pods != nil && peer.Cluster == "" {
+	if id.pods != nil && (peer.Cluster == "" || peer.Cluster == id.cluster) {
 		pod, answered = id.pods.named(address)
 	}
 	by, _ := both(pod, answered, id, address)
 	if by.source == exchange.SourceNone || !speaks(peer, by.namespace) {
 		return client
 	}
-	client.Cluster, client.Namespace, client.ServiceAccount, client.Source = peer.Cluster, by.namespace, by.serviceAccount, by.source
+	client.Namespace, client.ServiceAccount, client.Source = by.namespace, by.serviceAccount, by.source
+	id.in(&client, peer.Cluster)
 	if by.pod != nil {
 		client.Pod, client.Workload = by.pod.Name, by.pod.Owner
 	}
@@ -230,20 +243,18 @@ func speaks(peer *plan.Peer, namespace string) bool {
 // relayed is the client that a gateway asks for, as it says, if it may speak for the namespace: for a loopback client of
 // its own, which nobody has identified, only where that is written. A gateway that has a cluster here speaks for the
 // clients of that cluster, and of clusters behind it: neither can take the name of another one's.
-func relayed(client exchange.Client, peer *plan.Peer, said *hop.Message) exchange.Client {
+func (id *Identifier) relayed(client exchange.Client, peer *plan.Peer, said *hop.Message) exchange.Client {
 	nobody := said.Namespace == "" || said.Namespace == exchange.Unknown || said.ServiceAccount == "" || said.ServiceAccount == exchange.Unknown
 	fallback := said.Namespace == Local && !slices.Contains(peer.Namespaces, Local)
 	if nobody || fallback || !speaks(peer, said.Namespace) {
 		return client
 	}
-	client.Cluster, client.Namespace, client.ServiceAccount = said.Cluster, said.Namespace, said.ServiceAccount
-	switch {
-	case peer.Cluster != "" && said.Cluster != "":
-		client.Cluster = peer.Cluster + "/" + said.Cluster
-	case peer.Cluster != "":
-		client.Cluster = peer.Cluster
+	cluster := cmp.Or(peer.Cluster, said.Cluster)
+	if peer.Cluster != "" && said.Cluster != "" && said.Cluster != peer.Cluster {
+		cluster += "/" + said.Cluster
 	}
-	client.Source = exchange.SourcePeer
+	client.Namespace, client.ServiceAccount, client.Source = said.Namespace, said.ServiceAccount, exchange.SourcePeer
+	id.in(&client, cluster)
 	return client
 }
 

@@ -163,7 +163,7 @@ func TestGatewaysSpeakForTheirClients(t *testing.T) {
 	const own, any, mute = "spiffe://edge/ns/egress/sa/ebbgate", "spiffe://edge/proxy", "spiffe://edge/mute"
 	f(own, "edge/ai/batch", hopOf("", "ai", "batch"))
 	f(own, "edge/third/ai/batch", hopOf("third", "ai", "batch"))
-	f(own, "edge/edge/ai/batch", hopOf("edge", "ai", "batch"))
+	f(own, "edge/ai/batch", hopOf("edge", "ai", "batch"))
 	f(own, "unknown/unknown", hopOf("", "legacy", "job")) // not a namespace that it may speak for
 	f(own, "unknown/unknown", hopOf("", "unknown", "unknown"))
 	f(own, "unknown/unknown", hopOf("", "ai", "unknown"))
@@ -177,6 +177,39 @@ func TestGatewaysSpeakForTheirClients(t *testing.T) {
 	f(mute, "unknown/unknown", hopOf("", "legacy", "job"))
 	f("spiffe://gone/proxy", "legacy/job", hopOf("", "ai", "batch")) // no trust domain of ours any more: its address names it
 	f("", "legacy/job", hopOf("", "ai", "batch"))
+}
+
+// TestClusters: clients of a cluster that has a name have it too, and only those of others are foreign.
+func TestClusters(t *testing.T) {
+	g := mesh()
+	g.Cluster = "home"
+	g.Peers = append(g.Peers, plan.Peer{SPIFFE: "spiffe://edge/beside", Cluster: "home", Namespaces: []string{"*"}})
+	f := func(spiffe, address, want string, foreign, certified bool, fields ...string) {
+		t.Helper()
+		var h exchange.Header
+		for i := 0; i < len(fields); i += 2 {
+			h.Add(fields[i], fields[i+1])
+		}
+		client, _, err := made(t, g, false).Identify(Connection{Address: netip.MustParseAddrPort(address + ":1"), SPIFFE: spiffe}, &h)
+		if client.String() != want || client.Foreign != foreign || client.Certified != certified || err != nil {
+			t.Errorf("%q at %s, %v: %s, foreign %t, certified %t, %v", spiffe, address, fields, client, client.Foreign, client.Certified, err)
+		}
+	}
+	f("", "10.1.0.1", "home/ai/batch", false, false)
+	f("", "127.0.0.1", "home/local/local", false, false)
+	f("", "192.0.2.1", "unknown/unknown", false, false)
+	f("", "10.3.0.1", "unknown/unknown", false, false)
+	f("spiffe://cluster.local/ns/ai/sa/batch", "10.1.0.1", "home/ai/batch", false, true)
+	f("spiffe://cluster.local/payments/web", "192.0.2.1", "home/unknown/unknown", false, true)
+	f("spiffe://edge/ns/egress/sa/ebbgate", "192.0.2.1", "edge/egress/ebbgate", true, true)
+	f("spiffe://edge/ns/egress/sa/ebbgate", "192.0.2.1", "edge/ai/batch", true, false, "Forwarded", "for=10.1.0.1")
+	f("spiffe://edge/proxy", "192.0.2.1", "far/legacy/job", true, false, "Ebbgate-Hop", hopOf("", "legacy", "job"))
+	f("spiffe://edge/proxy", "192.0.2.1", "far/home/legacy/job", true, false, "Ebbgate-Hop", hopOf("home", "legacy", "job"))
+	f("spiffe://edge/beside", "192.0.2.1", "home/legacy/job", false, false, "Ebbgate-Hop", hopOf("", "legacy", "job"))
+	f("spiffe://edge/beside", "192.0.2.1", "home/legacy/job", false, false, "Forwarded", "for=10.2.0.1")
+	f("spiffe://edge/beside", "192.0.2.1", "home/edge/legacy/job", true, false, "Ebbgate-Hop", hopOf("edge", "legacy", "job"))
+	f("spiffe://edge/laptop", "192.0.2.1", "home/legacy/job", false, false, "Ebbgate-Hop", hopOf("", "legacy", "job"))
+	f("spiffe://edge/laptop", "192.0.2.1", "x/legacy/job", true, false, "Ebbgate-Hop", hopOf("x", "legacy", "job"))
 }
 
 // TestAPeersWordMustBeReadable: what could not be read might have kept the request from somewhere.

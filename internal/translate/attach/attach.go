@@ -49,6 +49,7 @@ type Fleet struct {
 type Inputs struct {
 	Kubernetes          bool
 	ControllerNamespace string
+	ClusterName         string
 
 	Classes    derive.Source[*gwapiv1.GatewayClass]
 	Gateways   derive.Source[*gwapiv1.Gateway]
@@ -78,9 +79,9 @@ type Inputs struct {
 }
 
 // NewInputs adds the empty sources and their indexes to a graph.
-func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace string) *Inputs {
+func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace, clusterName string) *Inputs {
 	in := &Inputs{
-		Kubernetes: kubernetes, ControllerNamespace: controllerNamespace,
+		Kubernetes: kubernetes, ControllerNamespace: controllerNamespace, ClusterName: clusterName,
 		Classes:    derive.NewSource[*gwapiv1.GatewayClass](g),
 		Gateways:   derive.NewSource[*gwapiv1.Gateway](g),
 		Parameters: derive.NewSource[*v1alpha1.GatewayParameters](g),

@@ -47,7 +47,7 @@ func Bind(r *derive.Reader, in *attach.Inputs, ports *derive.Index[*Checked], lo
 	planned := &plan.Gateway{
 		Name: c.Name, Class: class, Addresses: c.Addresses, Local: local, Listeners: []*plan.Listener{},
 		Identity: c.Settings.Identity, SPIFFE: c.Settings.SPIFFE, Peers: c.Settings.Peers,
-		PodAddress: c.Settings.PodAddress, Token: c.Settings.Token,
+		Cluster: in.ClusterName, PodAddress: c.Settings.PodAddress, Token: c.Settings.Token,
 		HopName:           cmp.Or(c.Settings.HopName, string(c.Gateway.UID)),
 		ClientCertificate: c.Certificate, ClientFault: c.CertificateFault,
 	}
