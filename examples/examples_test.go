@@ -63,6 +63,7 @@ var stories = []story{
 	{"inference-cluster/inference", inferenceSecrets},
 	{"provider-features", providerSecrets},
 	{"region-locks", regionSecrets},
+	{"attribution", attributionSecrets},
 }
 
 // folders are those that have a README, each once.

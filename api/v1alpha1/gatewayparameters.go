@@ -115,8 +115,8 @@ const (
 type IdentitySource struct {
 	// Type is, from the strongest: ServiceAccountToken, clients are known by the ServiceAccount token of the cluster that they
 	// send; SPIFFE, by the SPIFFE id of the certificate that they present to an HTTPS listener; PodAddress, by the Pod whose
-	// address they come from; Static, by written address ranges. ServiceAccountToken and PodAddress have no effect standalone,
-	// and the status says so (Effective=False). Required; another value is refused at admission, the same of
+	// address they come from; Static, by written address ranges. ServiceAccountToken and PodAddress have no effect standalone;
+	// where no other source is listed the status says so (Effective=False). Required; another value is refused at admission, the same of
 	// ServiceAccountToken or PodAddress twice gives Accepted=False.
 	//
 	// +unionDiscriminator

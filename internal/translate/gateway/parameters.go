@@ -219,14 +219,17 @@ func warnStandalone(problems *attach.Problems, spec *v1alpha1.GatewayParametersS
 	if spec.Service != nil {
 		problems.Warn(attach.Effective, attach.NoEffect, "spec.service", message, "leave it out, and write spec.addresses in the Gateway")
 	}
-	for i, source := range spec.Identity {
-		switch source.Type {
-		case v1alpha1.IdentitySourcePodAddress, v1alpha1.IdentitySourceServiceAccountToken:
+	if !slices.ContainsFunc(spec.Identity, everywhere) { // else the list is meant for Kubernetes too
+		for i := range spec.Identity {
 			problems.Warn(attach.Effective, attach.NoEffect, fmt.Sprintf("spec.identity[%d]", i),
-				"has no effect standalone, where there are no Pods and no ServiceAccounts", "leave it out, or write type: Static or type: SPIFFE")
-		case v1alpha1.IdentitySourceStatic, v1alpha1.IdentitySourceSPIFFE:
+				"has no effect standalone, where there are no Pods and no ServiceAccounts", "leave it out, or add a source of type: Static or type: SPIFFE")
 		}
 	}
+}
+
+// everywhere reports whether a source names clients standalone too.
+func everywhere(source v1alpha1.IdentitySource) bool {
+	return source.Type == v1alpha1.IdentitySourceStatic || source.Type == v1alpha1.IdentitySourceSPIFFE
 }
 
 // ByParameters finds Gateways by the GatewayParameters that they name.
