@@ -21,6 +21,8 @@ type Reader struct {
 	r, w int    // buf[r:w] is unread
 	base int    // buf[:base] holds the current head: not to be written to
 	held []byte // the buffer of the current head where that is no longer buf
+	size int    // of the buffer that the next message gets: what the last one needed
+	most int    // how far the current message has filled its buffer
 
 	pending  error // what src said together with its last bytes
 	failed   error // what ended the use of the connection
@@ -40,8 +42,7 @@ func NewReader(src io.Reader, limits Limits) *Reader {
 // Reset gives the buffers back, unread bytes and all, and starts anew with src. Reset(nil) is how a connection ends.
 func (r *Reader) Reset(src io.Reader) {
 	r.drop()
-	limits := r.limits
-	*r = Reader{src: src, limits: limits}
+	*r = Reader{src: src, limits: r.limits}
 	r.body.r = r
 }
 
@@ -134,9 +135,10 @@ func (r *Reader) begin(response bool) error {
 		r.held = nil
 	}
 	poison(r.buf[:r.r])
+	r.size, r.most = min(r.most+1, bufferSize), 0 // one that was filled may have been too small
 	if r.r == r.w {
 		r.r, r.w = 0, 0
-		if len(r.buf) > bufferSize {
+		if r.buf != nil && (len(r.buf) < r.size || len(r.buf) > bufferSize) {
 			give(r.buf)
 			r.buf = nil
 		}
@@ -199,7 +201,7 @@ func hopeless(b []byte, from int) bool {
 
 func (r *Reader) roomForHead() {
 	if r.buf == nil {
-		r.buf = take(bufferSize)
+		r.buf = take(r.size)
 	}
 	if r.r > 0 {
 		r.w, r.r = copy(r.buf, r.buf[r.r:r.w]), 0
@@ -216,7 +218,7 @@ func (r *Reader) roomForHead() {
 // another one.
 func (r *Reader) roomForBody() {
 	if r.buf == nil {
-		r.buf = take(bufferSize)
+		r.buf = take(r.size)
 	}
 	if r.r == r.w {
 		r.r, r.w = r.base, r.base
@@ -241,6 +243,7 @@ func (r *Reader) roomForBody() {
 func (r *Reader) fill() error {
 	n, err := r.read(r.buf[r.w:])
 	r.w += n
+	r.most = max(r.most, r.w)
 	return err
 }
 

@@ -177,7 +177,7 @@ func (s *sink) Continue() error                              { return nil }
 func (s *sink) Inform(*exchange.Response) error              { return nil }
 func (s *sink) Begin(*exchange.Response, []byte, bool) error { return nil }
 func (s *sink) Begun() bool                                  { return false }
-func (s *sink) Room() []byte                                 { return nil }
+func (s *sink) Room(bool) []byte                             { return nil }
 func (s *sink) Send(int) error                               { return nil }
 func (s *sink) End(*exchange.Header) error                   { return nil }
 func (s *sink) Abort()                                       {}

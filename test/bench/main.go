@@ -88,10 +88,10 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, fmt.Sprintf("measurements of each proxy and row, 1 to %d", maxRounds))
 	flags.IntVar(&o.tries, "tries", 0, fmt.Sprintf("rounds at most for a row where others disturb them, up to %d; 0 is twice the rounds", maxTries))
 	flags.Float64Var(&seconds, "seconds", 5, fmt.Sprintf("length of a measurement in seconds, 0.2 to %d", maxSeconds))
-	flags.IntVar(&o.streams, "streams", 500, fmt.Sprintf("streams that have events, 1 to %d; half of what is measured idle", maxStreams))
+	flags.IntVar(&o.streams, "streams", 500, fmt.Sprintf("streams that have events, 1 to %d; a ninth of those that are measured idle", maxStreams))
 	flags.StringVar(&rows, "rows", "", "rows to measure, separated by commas; empty is all: "+strings.Join(workNames(), ","))
 	flags.StringVar(&only, "only", "", "proxies to measure, separated by commas; empty is all: "+strings.Join(proxyNames(), ","))
-	flags.StringVar(&o.profile, "profile", "", "folder to write a CPU profile of Ebbgate to, one a row; what was measured meanwhile is marked")
+	flags.StringVar(&o.profile, "profile", "", "folder to write a profile of Ebbgate to, one a row: of CPU, of idle of memory; what was measured meanwhile is marked")
 	flags.StringVar(&o.ebbgate, "ebbgate", "", "the ebbgate program; empty builds ./cmd/ebbgate")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err

@@ -44,7 +44,7 @@ func (r *rig) measure(ctx context.Context, o options, progress io.Writer) ([]res
 	for _, w := range o.works {
 		if w.kind == idle {
 			var err error
-			if weighed, err = r.weigh(ctx, w, progress); err != nil {
+			if weighed, err = r.weigh(ctx, o, w, progress); err != nil {
 				return nil, err
 			}
 		}
@@ -164,7 +164,7 @@ func (r *rig) measureOne(ctx context.Context, p *proxy, w work, each time.Durati
 	}
 	profiled := make(chan error, 1)
 	if profile != "" {
-		go func() { profiled <- fetchProfile(ctx, p.admin, profile, each) }()
+		go func() { profiled <- fetchProfile(ctx, p.admin, cpuProfile(each), profile, each) }()
 	} else {
 		profiled <- nil
 	}
@@ -261,10 +261,17 @@ func cutLog(name string) (int, error) {
 	return lines, nil
 }
 
-// fetchProfile has Ebbgate profile itself for about as long as a measurement takes, and writes the profile to a file.
-func fetchProfile(ctx context.Context, admin, file string, each time.Duration) error {
-	seconds := max(1, int(each/time.Second))
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/debug/pprof/profile?seconds="+strconv.Itoa(seconds), http.NoBody) //nolint:gosec // the address is one that this package chose
+// cpuProfile has Ebbgate profile itself for about as long as a measurement takes.
+func cpuProfile(each time.Duration) string {
+	return "profile?seconds=" + strconv.Itoa(max(1, int(each/time.Second)))
+}
+
+// heapProfile is what is in memory, by who took it; what stacks take besides is in the metrics.
+const heapProfile = "heap?gc=1"
+
+// fetchProfile writes a profile that Ebbgate makes of itself to a file.
+func fetchProfile(ctx context.Context, admin, kind, file string, each time.Duration) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/debug/pprof/"+kind, http.NoBody) //nolint:gosec // the address is one that this package chose
 	if err != nil {
 		return fmt.Errorf("ask for profile: %w", err)
 	}

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 )
+
+// idleTimes is how many streams are measured idle for each of those that have events.
+const idleTimes = 9
 
 // settled is how long streams are idle before their memory is looked at: a proxy may take a moment to give some back.
 const settled = 3 * time.Second
@@ -22,10 +26,10 @@ func (m memory) each() float64 { return float64(m.during-m.before) / float64(m.s
 
 // weigh measures the memory of idle streams, of each proxy once: before any other load, because memory that once was
 // used may be kept, and would not be counted.
-func (r *rig) weigh(ctx context.Context, w work, progress io.Writer) ([]result, error) {
+func (r *rig) weigh(ctx context.Context, o options, w work, progress io.Writer) ([]result, error) {
 	var results []result
 	for _, p := range r.proxies {
-		m, err := r.weighOne(ctx, p, w)
+		m, err := r.weighOne(ctx, o, p, w)
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: %w", w.title, p.name, err)
 		}
@@ -35,8 +39,8 @@ func (r *rig) weigh(ctx context.Context, w work, progress io.Writer) ([]result, 
 	return results, nil
 }
 
-func (r *rig) weighOne(ctx context.Context, p *proxy, w work) (memory, error) {
-	m := memory{streams: 2 * r.streams}
+func (r *rig) weighOne(ctx context.Context, o options, p *proxy, w work) (memory, error) {
+	m := memory{streams: idleTimes * r.streams}
 	before, err := readProcesses("/proc")
 	if err != nil {
 		return memory{}, err
@@ -50,6 +54,9 @@ func (r *rig) weighOne(ctx context.Context, p *proxy, w work) (memory, error) {
 	case <-ctx.Done():
 	}
 	during, err := readProcesses("/proc")
+	if p.name == ebbgate && o.profile != "" {
+		err = errors.Join(err, fetchProfile(ctx, p.admin, heapProfile, filepath.Join(o.profile, w.name+".pprof"), o.each))
+	}
 	a.begin() // which ends them
 	a.wait()
 	_, failed := a.finish()

@@ -149,7 +149,7 @@ func (r *rig) startUpstream(ctx context.Context) error {
 	}
 	r.settings = settings{
 		Scratch: r.scratch, Hostname: hostname, CallHost: callHost, Key: key, Root: os.Geteuid() == 0,
-		Upstream: ports[0], Closing: ports[1], Calls: ports[2], Streams: 2 * r.streams,
+		Upstream: ports[0], Closing: ports[1], Calls: ports[2], Streams: idleTimes * r.streams,
 	}
 	certificate, err := r.certify()
 	if err != nil {

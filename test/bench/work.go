@@ -53,7 +53,7 @@ func works(streams int) []work {
 		{name: "grpc", title: "gRPC unary, 128 B → 128 B", kind: calls, entry: prior, method: "POST", host: callHost, path: "/bench.Echo/Unary", body: 128, answer: 128, asks: "/bench.Echo/Seen", saw: "HTTP/2.0"},
 		{name: "new", title: "GET 1 KiB, new TLS connection each", method: "GET", host: hostname, path: "/new/get.json", answer: 1 << 10, asks: "/new/seen", saw: "HTTP/1.1 r"},
 		{name: "sse", title: fmt.Sprintf("%d streams of %d events/s", streams, time.Second/period), kind: events, method: "GET", host: hostname, path: "/events/live", asks: "/v1/seen", saw: "HTTP/1.1"},
-		{name: "idle", title: fmt.Sprintf("%d idle streams", 2*streams), kind: idle, method: "GET", host: hostname, path: "/events/idle", asks: "/v1/seen", saw: "HTTP/1.1"},
+		{name: "idle", title: fmt.Sprintf("%d idle streams", idleTimes*streams), kind: idle, method: "GET", host: hostname, path: "/events/idle", asks: "/v1/seen", saw: "HTTP/1.1"},
 	}
 }
 

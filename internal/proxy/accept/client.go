@@ -44,8 +44,9 @@ type Client interface {
 	Begin(r *exchange.Response, body []byte, whole bool) error
 	// Begun reports whether the head of the answer has gone out.
 	Begun() bool
-	// Room is where body bytes are read to before Send sends them.
-	Room() []byte
+	// Room is where body bytes are read to before Send sends them: 16 KiB, or where it is to be lean LeanRoom. It ends
+	// with the next call that asks for the other size.
+	Room(lean bool) []byte
 	// Send writes the first n bytes of the room.
 	Send(n int) error
 	// End completes the answer, with trailers where the client can take them.

@@ -59,7 +59,7 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	st.Watch.Remove()
 	st.cancel()
 	if st.room != nil {
-		rooms.Put(st.room)
+		giveRoom(&st.room)
 	}
 	broken := st.broken || !st.ended
 	if st.held && !broken { // nobody watches over a stream whose handler has returned
@@ -314,20 +314,14 @@ func (st *Stream) count(n int64, end bool) error {
 func (st *Stream) Begun() bool { return st.begun }
 
 // Room implements Client.
-func (st *Stream) Room() []byte {
-	if st.room == nil {
-		st.room = rooms.Get().(*[]byte)
-	}
-	b := *st.room
-	return b[http1.ChunkBefore : len(b)-http1.ChunkAfter]
-}
+func (st *Stream) Room(lean bool) []byte { return takeRoom(&st.room, lean) }
 
 // Send implements Client.
 func (st *Stream) Send(n int) error {
 	if n == 0 || st.ended {
 		return nil
 	}
-	return st.write(st.Room()[:n], false)
+	return st.write(inside(st.room)[:n], false)
 }
 
 // End implements Client.

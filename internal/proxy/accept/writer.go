@@ -18,13 +18,51 @@ const (
 	joinMax  = 4 << 10  // body bytes that are copied behind the head rather than written apart
 )
 
+// LeanRoom is how much a lean Room holds.
+const LeanRoom = 1 << 10
+
 // ErrClient is a failure to write to the client.
 var ErrClient = errors.New("write to client")
 
 var (
 	heads = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
-	rooms = sync.Pool{New: func() any { b := make([]byte, http1.ChunkBefore+roomSize+http1.ChunkAfter); return &b }}
+	rooms = sync.Pool{New: func() any { return newRoom(roomSize) }}
+	leans = sync.Pool{New: func() any { return newRoom(LeanRoom) }}
 )
+
+func newRoom(size int) *[]byte {
+	b := make([]byte, http1.ChunkBefore+size+http1.ChunkAfter)
+	return &b
+}
+
+// takeRoom is a room of either size in the place of the one at hand, if there is one.
+func takeRoom(room **[]byte, lean bool) []byte {
+	size, from := roomSize, &rooms
+	if lean {
+		size, from = LeanRoom, &leans
+	}
+	size += http1.ChunkBefore + http1.ChunkAfter
+	if *room == nil || len(**room) != size {
+		giveRoom(room)
+		*room = from.Get().(*[]byte)
+	}
+	return inside(*room)
+}
+
+// inside is the room between what frames a chunk.
+func inside(room *[]byte) []byte { return (*room)[http1.ChunkBefore : len(*room)-http1.ChunkAfter] }
+
+func giveRoom(room **[]byte) {
+	switch {
+	case *room == nil:
+		return
+	case len(inside(*room)) == LeanRoom:
+		leans.Put(*room)
+	default:
+		rooms.Put(*room)
+	}
+	*room = nil
+}
 
 // writer is the state of the answer that goes out.
 type writer struct {
@@ -42,13 +80,15 @@ type writer struct {
 func (w *writer) reset() { *w = writer{head: w.head, room: w.room}; w.release() }
 
 func (w *writer) release() {
+	w.releaseHead()
+	giveRoom(&w.room)
+}
+
+func (w *writer) releaseHead() {
 	if w.head != nil {
 		heads.Put(w.head)
+		w.head = nil
 	}
-	if w.room != nil {
-		rooms.Put(w.room)
-	}
-	w.head, w.room = nil, nil
 }
 
 // Begun reports whether the head of the answer has gone out.
@@ -132,6 +172,7 @@ func (c *Conn) Begin(r *exchange.Response, body []byte, whole bool) error {
 	if err != nil {
 		return err
 	}
+	w.releaseHead()
 	c.X.FirstByte = time.Since(c.X.Start)
 	c.X.BytesOut += int64(len(body))
 	return c.count(int64(len(body)), whole)
@@ -161,21 +202,15 @@ func (c *Conn) sendApart(body []byte, whole bool) error {
 	return c.write(framed)
 }
 
-// Room is where body bytes are read to before Send sends them.
-func (c *Conn) Room() []byte {
-	if c.writer.room == nil {
-		c.writer.room = rooms.Get().(*[]byte)
-	}
-	b := *c.writer.room
-	return b[http1.ChunkBefore : len(b)-http1.ChunkAfter]
-}
+// Room implements Client.
+func (c *Conn) Room(lean bool) []byte { return takeRoom(&c.writer.room, lean) }
 
 // Send writes the first n bytes of the room.
 func (c *Conn) Send(n int) error {
 	if n == 0 || c.writer.framing == http1.NoBody {
 		return nil
 	}
-	out := c.Room()[:n]
+	out := inside(c.writer.room)[:n]
 	if c.writer.framing == http1.Chunks {
 		out = http1.FrameChunk(*c.writer.room, n)
 	}

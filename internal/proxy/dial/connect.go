@@ -106,7 +106,7 @@ func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address net
 	}
 	c.tls = tls.Client(c.wire, config)
 	c.plain = c.tls
-	if err := c.tls.HandshakeContext(ctx); err != nil {
+	if err := handshake(ctx, c.tls); err != nil {
 		_ = socket.Close()
 		return nil, handshakeError(ctx, err, address)
 	}
@@ -117,6 +117,21 @@ func (t *Target) establish(ctx context.Context, socket *net.TCPConn, address net
 		return nil, refused(refusal, address)
 	}
 	return c, nil
+}
+
+// handshake is on a stack of its own, which it makes large: the caller's goroutine may be about to wait for hours.
+func handshake(ctx context.Context, conn *tls.Conn) (err error) {
+	var panicked any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { panicked = recover() }()
+		err = conn.HandshakeContext(ctx)
+	}()
+	if <-done; panicked != nil {
+		panic(panicked) // the caller's goroutine is the one that is guarded
+	}
+	return err
 }
 
 func without(list []netip.AddrPort, address netip.AddrPort) []netip.AddrPort {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ebbgate/ebbgate/internal/provider/dialect"
+	"github.com/ebbgate/ebbgate/internal/proxy/accept"
 	"github.com/ebbgate/ebbgate/internal/proxy/dial"
 	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
@@ -84,19 +85,21 @@ func (e *events) read(body io.Reader) (first dialect.Event, err error) {
 // copyEvents writes a stream that was held to the client: event by event, as they come.
 func (c *Call) copyEvents() error {
 	e, res := &c.events, &c.X.Response
-	room := c.Client.Room()
-	if len(*e.lead)-e.whole > len(room)/2 {
+	if len(*e.lead)-e.whole > len(c.Client.Room(false))/2 {
 		e.whole, e.aligned = len(*e.lead), false
 	}
 	if err := c.Client.Begin(res, (*e.lead)[:e.whole], false); err != nil {
 		return err
 	}
 	e.keep((*e.lead)[e.whole:])
+	lean := true
 	for over := false; !over; {
+		lean = lean && e.lead == nil
+		room := c.Client.Room(lean)
 		n := e.back(room)
 		c.Watch.Arm(watch.EventTimeout, c.Timeouts.StreamIdle)
 		m, err := res.Body.Read(room[n:])
-		end := e.end(room, n, n+m)
+		end := e.end(room, n, n+m, lean)
 		if over = errors.Is(err, io.EOF); over {
 			end = n + m
 		}
@@ -105,6 +108,7 @@ func (c *Call) copyEvents() error {
 		if err := c.Client.Send(end); err != nil {
 			return err
 		}
+		lean = m < accept.LeanRoom
 		switch {
 		case err == nil || over:
 		case e.stream.Ended() && e.aligned && e.lead == nil:
@@ -126,8 +130,8 @@ func (c *Call) closeDelimited() bool {
 }
 
 // end is how much of what room holds to send on: up to the end of its last event, or all where that is too much to wait
-// for the rest. What lies before from has been looked at.
-func (e *events) end(room []byte, from, to int) int {
+// for the rest; of a lean room it never is. What lies before from has been looked at.
+func (e *events) end(room []byte, from, to int, lean bool) int {
 	end := 0
 	for from < to {
 		n, event := e.stream.Feed(room[from:to])
@@ -136,7 +140,7 @@ func (e *events) end(room []byte, from, to int) int {
 			end, e.aligned = from, true
 		}
 	}
-	if end == 0 && to > len(room)/2 {
+	if end == 0 && to > len(room)/2 && !lean {
 		end, e.aligned = to, false
 	}
 	return end
@@ -169,7 +173,7 @@ func (c *Call) Fail(status int, reason, message string) bool {
 	if e.dialect == dialect.Unknown || !e.aligned || c.X.Response.Length >= 0 {
 		return false
 	}
-	room := c.Client.Room()
+	room := c.Client.Room(false)
 	event := e.stream.AppendError(room[:0], status, reason, message)
 	if len(event) > len(room) {
 		return false

@@ -185,26 +185,31 @@ func (c *Call) Copy() error {
 		}
 		return c.Client.End(&res.Trailer)
 	}
-	if res.Length > 0 && res.Length <= int64(len(c.Client.Room())) && !streams(res) {
-		return c.copySmall(c.Client.Room()[:res.Length])
+	lean := streams(res)
+	if !lean && res.Length > 0 && res.Length <= int64(len(c.Client.Room(false))) {
+		return c.copySmall(c.Client.Room(false)[:res.Length])
 	}
-	first := 0
+	var first []byte
 	var err error
 	if res.Length > 0 && c.link.ready() {
-		if first, err = res.Body.Read(c.Client.Room()); err != nil && !errors.Is(err, io.EOF) {
+		first = c.Client.Room(lean)
+		var n int
+		if n, err = res.Body.Read(first); err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(ErrUpstream, err)
 		}
+		first = first[:n]
 	}
-	if err := c.Client.Begin(res, c.Client.Room()[:first], false); err != nil {
+	if err := c.Client.Begin(res, first, false); err != nil {
 		return err
 	}
 	for !errors.Is(err, io.EOF) {
 		var n int
 		c.Watch.Arm(watch.StreamIdleTimeout, c.Timeouts.StreamIdle)
-		n, err = res.Body.Read(c.Client.Room())
+		n, err = res.Body.Read(c.Client.Room(lean))
 		if err := c.Client.Send(n); err != nil {
 			return err
 		}
+		lean = n < accept.LeanRoom && (res.Length < 0 || streams(res)) // what comes bit by bit may be long in coming
 		if err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(ErrUpstream, err)
 		}
