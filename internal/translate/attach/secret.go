@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -115,17 +116,18 @@ func (in *Inputs) data(r *derive.Reader, key string) (map[string][]byte, bool) {
 	return nil, false
 }
 
-// certificates reports whether PEM text is made of certificates alone, one at least.
+// certificates reports whether PEM text is made of certificates alone, one at least. A block that cannot be read counts:
+// pem.Decode passes over it, and proxies trust no bundle of which they can read a part.
 func certificates(text []byte) bool {
-	found := false
+	blocks, found := bytes.Count(text, []byte("-----BEGIN ")), 0
 	for {
 		block, rest := pem.Decode(text)
 		if block == nil {
-			return found
+			return found > 0 && found == blocks
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); block.Type != "CERTIFICATE" || err != nil {
 			return false
 		}
-		found, text = true, rest
+		found, text = found+1, rest
 	}
 }
