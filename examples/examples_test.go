@@ -150,6 +150,27 @@ func TestEveryFileBelongsToAStory(t *testing.T) {
 	}
 }
 
+// TestEveryStoryRunsOnACluster holds that the whole-node tests apply every folder by its name.
+func TestEveryStoryRunsOnACluster(t *testing.T) {
+	files, err := filepath.Glob("../test/e2e/kube/*_test.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	var tests strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	for _, s := range stories {
+		if !strings.Contains(tests.String(), fmt.Sprintf("story(t, %q,", s.name)) {
+			t.Errorf("no test in test/e2e/kube applies %s", s.name)
+		}
+	}
+}
+
 // eventually asks again and again until it holds; the asking is what takes the time, so nothing sleeps.
 func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
 	t.Helper()

@@ -64,11 +64,13 @@ func apply(t testing.TB, yaml string) {
 	t.Cleanup(func() { kubectl(t, yaml, "delete", "--ignore-not-found", "--wait=false", "-f", "-") })
 }
 
-// namespace makes a namespace that ends with the test.
-func namespace(t testing.TB, name string) {
+// namespace makes namespaces that end with the test.
+func namespace(t testing.TB, names ...string) {
 	t.Helper()
-	kubectl(t, "", "create", "namespace", name)
-	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", name, "--timeout=120s") })
+	for _, name := range names {
+		kubectl(t, "", "create", "namespace", name)
+	}
+	t.Cleanup(func() { kubectl(t, "", append([]string{"delete", "namespace", "--timeout=120s"}, names...)...) })
 }
 
 // eventually asks until it is so.

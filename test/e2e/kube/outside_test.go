@@ -24,6 +24,19 @@ var names = map[string]string{
 	"api.openai.test":  outside + "1",
 	"api.mistral.test": outside + "2",
 	"api.vendor.test":  outside + "3",
+
+	"tenant.vendor.test":      outside + "4",
+	"mesh.vendor.test":        outside + "5",
+	"pixel.tracker.test":      outside + "6",
+	"api.bank.test":           outside + "7",
+	"api.insurer.test":        outside + "8",
+	"api.anthropic.test":      outside + "9",
+	"api.provider.test":       outside + "10",
+	"preview.provider.test":   outside + "11",
+	"frankfurt.provider.test": outside + "12",
+	"paris.provider.test":     outside + "13",
+	"virginia.provider.test":  outside + "14",
+	"gateway.inference.test":  outside + "15", // a Service's, by externalIPs
 }
 
 // zone is the ConfigMap of cluster DNS with the names of the outside in it.
@@ -83,7 +96,15 @@ func prepare() (stop func(), err error) {
 // destination is a far side with a name of the outside, which echoes what it is asked with the credential that it was shown.
 func destination(t testing.TB, authority *ca.CA, name string, handler http.Handler) *upstream.Upstream {
 	t.Helper()
-	return testkit.Upstream(t, upstream.Config{
-		Address: names[name] + ":8443", Certificate: testkit.Issue(t, authority, ca.Leaf{DNSNames: []string{name}}), Handler: handler,
-	})
+	return far(t, name, upstream.Config{Certificate: testkit.Issue(t, authority, ca.Leaf{DNSNames: []string{name}}), Handler: handler})
+}
+
+// far is what has a name of the outside.
+func far(t testing.TB, name string, config upstream.Config) *upstream.Upstream {
+	t.Helper()
+	if names[name] == "" {
+		t.Fatalf("the outside has no %s", name)
+	}
+	config.Address = names[name] + ":8443"
+	return testkit.Upstream(t, config)
 }

@@ -5,6 +5,7 @@ package kube_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebbgate/ebbgate/internal/testkit"
+	"github.com/ebbgate/ebbgate/internal/testkit/ca"
 	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
 
@@ -133,6 +136,20 @@ func (w *workload) served(a ask, status int) (got answer) {
 	}
 }
 
+// refused holds that the gateway refuses a request, at once and for a reason.
+func (w *workload) refused(a ask, status int, reason string) {
+	w.t.Helper()
+	if got := w.ask(a); got.Status != status || got.reason() != reason {
+		w.t.Errorf("%s %s: %d %s %s, and not %d %s", a.Method, a.URL, got.Status, got.Body, got.Error, status, reason)
+	}
+}
+
+// answer has it answer as a model's server with a status from now on.
+func (w *workload) answer(status int) {
+	w.t.Helper()
+	w.do(http.MethodPost, "/status", status, nil)
+}
+
 // load sends one request again and again until end, or the test's.
 func (w *workload) load(a ask) {
 	w.t.Helper()
@@ -204,6 +221,26 @@ func secret(t testing.TB, name, key, value string) {
 	t.Helper()
 	namespace, name, _ := strings.Cut(name, "/")
 	apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\nstringData: {%s: %q}\n", name, namespace, key, value))
+}
+
+// trust makes an authority, and the Secret by which it is believed.
+func trust(t testing.TB, name string) *ca.CA {
+	t.Helper()
+	made := testkit.CA(t, name)
+	secret(t, name, "ca.crt", string(made.PEM()))
+	return made
+}
+
+// pair writes a Secret with a certificate and its key.
+func pair(t testing.TB, name string, certificate tls.Certificate) {
+	t.Helper()
+	key, err := ca.KeyPEM(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace, name, _ := strings.Cut(name, "/")
+	apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: %s, namespace: %s}\nstringData: {tls.crt: %q, tls.key: %q}\n",
+		name, namespace, ca.CertificatePEM(certificate), key))
 }
 
 // address is where a Gateway says that it is reached: its name in the cluster.

@@ -1,10 +1,12 @@
 // Command client is the workload of the whole-node tests: a Pod that sends requests when it is told to, over HTTP on its
 // port 8000. POST /ask sends one and answers with what came of it; POST /load begins to send one again and again, GET /load
-// tells what has come of those so far, DELETE /load ends it. It judges nothing. kube's tests have it run.
+// tells what has come of those so far, DELETE /load ends it. What lies under /v1/ it answers itself, as a model's server
+// would, with the status that POST /status gave it. It judges nothing. kube's tests have it run.
 package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +56,8 @@ func main() {
 	mux.HandleFunc("POST /load", s.begin)
 	mux.HandleFunc("GET /load", s.tell)
 	mux.HandleFunc("DELETE /load", s.end)
+	mux.HandleFunc("POST /status", s.become)
+	mux.HandleFunc("/v1/", s.model)
 	listener := &http.Server{Addr: ":8000", Handler: mux, ReadHeaderTimeout: patience}
 	if err := listener.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		fmt.Fprintln(os.Stderr, "client:", err)
@@ -68,6 +72,35 @@ type server struct {
 	outcomes map[string]int
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
+	status   int // of the model's answers; 0: 200
+}
+
+// Served is a model's answer: which Pod it is, and what it was asked with.
+type Served struct {
+	Pod    string      `json:"pod"`
+	Header http.Header `json:"header"`
+}
+
+func (s *server) become(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := json.NewDecoder(r.Body).Decode(&s.status); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+func (s *server) model(w http.ResponseWriter, r *http.Request) {
+	name, err := os.Hostname()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	s.mu.Lock()
+	status := cmp.Or(s.status, http.StatusOK)
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(Served{name, r.Header})
 }
 
 func (s *server) ask(w http.ResponseWriter, r *http.Request) {
