@@ -8,6 +8,7 @@
 #   cluster.sh import TAR                       have the node know an image, as deploy/image or `docker save` writes it
 #   cluster.sh base                             apply the base manifests of Gateway API's conformance suite, and wait for them
 #   cluster.sh apiserver stop|start             end the API server of a cluster that is up, and begin it again
+#   cluster.sh kubelet restart                  end the kubelet and begin it again: it forgets the tokens that Pods have
 #   cluster.sh crash NAMESPACE POD              kill the first container of a Pod without a word
 #   cluster.sh kubectl ARGUMENTS...             kubectl, as administrator
 #   cluster.sh env                              print KUBECONFIG and PATH for a shell to eval
@@ -56,8 +57,7 @@ up() {
 	start kube-scheduler "$BIN/kube-scheduler" --kubeconfig "$CONF/scheduler.kubeconfig" \
 		--authentication-kubeconfig "$CONF/scheduler.kubeconfig" --authorization-kubeconfig "$CONF/scheduler.kubeconfig" \
 		--bind-address 127.0.0.1 --leader-elect=false
-	start kubelet "$BIN/kubelet" --config "$CONF/kubelet.yaml" --kubeconfig "$CONF/kubelet.kubeconfig" \
-		--root-dir "$S/kubelet" --cert-dir "$S/kubelet/pki" --hostname-override "$NODE" --node-ip "$NODE_IP"
+	kubelet
 	start kube-proxy "$BIN/kube-proxy" --config "$CONF/kube-proxy.yaml"
 	apply "$S"/yaml/crd/*.yaml "$HERE"/../../deploy/crds/ebbgate.dev_*.yaml "$HERE/dns.yaml"
 	waitfor node 90 k wait --for=condition=Ready "node/$NODE" --timeout=1s
@@ -79,6 +79,11 @@ apiserver() {
 		--service-account-issuer https://kubernetes.default.svc.cluster.local \
 		--service-account-key-file "$PKI/sa.pub" --service-account-signing-key-file "$PKI/sa.key" \
 		--enable-admission-plugins NodeRestriction --profiling=false
+}
+
+kubelet() {
+	start kubelet "$BIN/kubelet" --config "$CONF/kubelet.yaml" --kubeconfig "$CONF/kubelet.kubeconfig" \
+		--root-dir "$S/kubelet" --cert-dir "$S/kubelet/pki" --hostname-override "$NODE" --node-ip "$NODE_IP"
 }
 
 # apply FILE...
@@ -200,6 +205,11 @@ main() {
 		start) apiserver && waitfor "API server" 90 k get --raw /readyz ;;
 		*) die "apiserver stop|start" ;;
 		esac
+		;;
+	kubelet)
+		[ "${2:-}" = restart ] || die "kubelet restart"
+		stop kubelet
+		kubelet
 		;;
 	crash)
 		id=$(k -n "${2:?crash NAMESPACE POD}" get pod "${3:?crash NAMESPACE POD}" -o 'jsonpath={.status.containerStatuses[0].containerID}')

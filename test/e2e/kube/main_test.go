@@ -91,6 +91,14 @@ func object(t testing.TB, into any, args ...string) {
 	}
 }
 
+// condition is one of an object's own conditions: its status, and what it says.
+func condition(t testing.TB, object, kind string) (status, message string) {
+	t.Helper()
+	out := kubectl(t, "", "-n", "ai", "get", object, "-o", `jsonpath={range .status.conditions[?(@.type=="`+kind+`")]}{.status} {.message}{end}`)
+	status, message, _ = strings.Cut(out, " ")
+	return status, message
+}
+
 // pods are the names of the Pods with a label, those that are not on their way out.
 func pods(t testing.TB, namespace, label string) []string {
 	t.Helper()
