@@ -300,6 +300,9 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 	g, config := f.wanted[key], f.config
 	f.mu.Unlock()
 	if g.object == nil || g.held || ctx.Err() != nil {
+		if name := strings.Split(key, "/"); g.object == nil {
+			applier.Forget(name[1], name[2])
+		}
 		queue.Forget(key)
 		return
 	}
@@ -318,6 +321,9 @@ func (f *fleets) try(ctx context.Context, applier *provision.Applier, queue work
 		problems = append(problems, problem.Problem{Message: "it cannot be run yet: " + err.Error()})
 	} else {
 		queue.Forget(key)
+	}
+	for _, what := range applied.Mended {
+		f.logger.Warn("somebody had changed what runs of a Gateway, and it is brought back", "gateway", key, "object", what)
 	}
 	applied.Problems = append(problems, applied.Problems...)
 	if len(applied.Problems) > 0 {

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -92,6 +93,14 @@ func TestFleet(t *testing.T) {
 
 	c.apply(parameters)
 	c.until("Deployment", name, "of three", func(u *unstructured.Unstructured) bool { return replicas(3)(u) && u.GetLabels()["team"] == "platform" })
+	sidecar := []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"other","image":"example.com/other"}]}}}}`)
+	if _, err := c.of("Deployment").Patch(t.Context(), name, types.MergePatchType, sidecar, metav1.PatchOptions{FieldManager: "kubectl-patch"}); err != nil {
+		t.Fatal(err)
+	}
+	c.until("Deployment", name, "with the proxy alone", func(u *unstructured.Unstructured) bool {
+		list, _, _ := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
+		return len(list) == 1 && list[0].(map[string]any)["name"] == "proxy"
+	})
 	if err := c.of("Service").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +226,7 @@ func TestWhatIsGoneIsForgotten(t *testing.T) {
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry))
 	defer queue.ShutDown()
 	queue.AddRateLimited("Gateway/ai/gone")
-	if f.try(t.Context(), nil, queue, "Gateway/ai/gone"); queue.NumRequeues("Gateway/ai/gone") != 0 {
+	if f.try(t.Context(), provision.NewApplier(provision.Cluster{Client: fake.NewClientset()}), queue, "Gateway/ai/gone"); queue.NumRequeues("Gateway/ai/gone") != 0 {
 		t.Error("its tries are still counted")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -34,16 +37,20 @@ type Cluster struct {
 	Known func(kind, namespace string) []Object
 }
 
-// Applier brings a cluster to what Objects made. It keeps no state, and may be used by several at once, though not for
-// the same Gateway.
+// Applier brings a cluster to what Objects made. It may be used by several at once, though not for the same Gateway. All that
+// it keeps is what the API server made of each Gateway's Deployment.
 type Applier struct {
 	cluster Cluster
 	kinds   []kind
+	now     func() time.Time
+
+	mu      sync.Mutex
+	settled map[types.NamespacedName]settled // by Gateway
 }
 
 // NewApplier returns an Applier of a cluster.
 func NewApplier(c Cluster) *Applier {
-	return &Applier{cluster: c, kinds: kinds(c.Client)}
+	return &Applier{cluster: c, kinds: kinds(c.Client), now: time.Now, settled: map[types.NamespacedName]settled{}}
 }
 
 // Selector finds the objects of all Gateways.
@@ -55,6 +62,7 @@ func Selector() labels.Selector {
 type Applied struct {
 	Service  *corev1.Service   // as it is now; nil where there is none of the Gateway
 	Problems []problem.Problem // what the user can mend; apply again later, since it may also mend itself
+	Mended   []string          // objects that somebody had changed and that are as they should be again
 }
 
 // Apply has a Gateway's objects be as given, and no others of it; none are left of one that has no objects. It writes only
@@ -79,6 +87,7 @@ func (a *Applier) Apply(ctx context.Context, g *gwapiv1.Gateway, objects []Objec
 				continue
 			}
 			wanted = append(wanted, want.GetName())
+			last := a.kept(g).mended
 			live, wrong, err := a.bring(ctx, g, k, want, known)
 			if wrong != nil {
 				done.Problems = append(done.Problems, *wrong)
@@ -87,6 +96,9 @@ func (a *Applier) Apply(ctx context.Context, g *gwapiv1.Gateway, objects []Objec
 			whole = whole && wrong == nil && err == nil
 			if service, ok := live.(*corev1.Service); ok {
 				done.Service = service
+			}
+			if a.kept(g).mended != last {
+				done.Mended = append(done.Mended, fmt.Sprintf("%s %s/%s", k.name, want.GetNamespace(), want.GetName()))
 			}
 		}
 		if whole { // else the former one may be all that there is
@@ -123,7 +135,7 @@ func (a *Applier) bring(ctx context.Context, g *gwapiv1.Gateway, k kind, want Ob
 		return nil, nil, err
 	}
 	for _, o := range known {
-		if o.GetName() == want.GetName() && current(o, fields) {
+		if o.GetName() == want.GetName() && current(o, fields) && a.stays(g, o, fields) {
 			return o, nil, nil
 		}
 	}
@@ -139,7 +151,7 @@ func (a *Applier) bring(ctx context.Context, g *gwapiv1.Gateway, k kind, want Ob
 	case !metav1.IsControlledBy(live, g):
 		wrong := about(g, "NameTaken", "", fmt.Sprintf("%s is needed, and is %s", what, owner(live)), "delete or rename it, or give the Gateway another name")
 		return nil, &wrong, nil
-	case current(live, fields):
+	case current(live, fields) && a.stays(g, live, fields):
 		return live, nil, nil
 	}
 	switch live := live.(type) {
@@ -148,6 +160,9 @@ func (a *Applier) bring(ctx context.Context, g *gwapiv1.Gateway, k kind, want Ob
 			return a.replace(ctx, g, k, want.(*corev1.Service), fields, live)
 		}
 	case *appsv1.Deployment:
+		if wrong := a.fought(g, live, fields); wrong != nil {
+			return live, wrong, nil
+		}
 		if want.(*appsv1.Deployment).Spec.Replicas == nil {
 			if err := a.handOver(ctx, k, live); err != nil {
 				return live, nil, fmt.Errorf("hand the replicas of %s over: %w", what, err)
@@ -172,7 +187,10 @@ func (a *Applier) write(ctx context.Context, g *gwapiv1.Gateway, k kind, fields 
 	if err != nil {
 		return live, nil, fmt.Errorf("apply %s: %w", what, err)
 	}
-	made, err := k.patch(ctx, named.GetNamespace(), named.GetName(), data, metav1.PatchOptions{FieldManager: FieldManager, Force: &force})
+	made, err := k.patch(ctx, named.GetNamespace(), named.GetName(), types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: FieldManager, Force: &force})
+	if d, ok := made.(*appsv1.Deployment); ok && err == nil {
+		made, err = a.settle(ctx, g, k, fields, live, d)
+	}
 	if err != nil {
 		if wrong := refused(g, what, err); wrong != nil {
 			return live, wrong, nil
@@ -257,7 +275,7 @@ func (a *Applier) handOver(ctx context.Context, k kind, live *appsv1.Deployment)
 		return err
 	}
 	force := true
-	_, err = k.patch(ctx, live.Namespace, live.Name, data, metav1.PatchOptions{FieldManager: scaler, Force: &force})
+	_, err = k.patch(ctx, live.Namespace, live.Name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: scaler, Force: &force})
 	return err
 }
 

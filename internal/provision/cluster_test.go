@@ -147,10 +147,10 @@ func TestClusterSettles(t *testing.T) {
 		spec  v1alpha1.GatewayParametersSpec
 		first int
 	}{
-		{"defaults", deployed(v1alpha1.ProxyDeployment{}), 5},
-		{"all fields", deployed(full), 5},
-		{"autoscaling", deployed(scaled), 6},
-		{"a load balancer", v1alpha1.GatewayParametersSpec{Service: &v1alpha1.ProxyService{Type: v1alpha1.ProxyServiceLoadBalancer}}, 5},
+		{"defaults", deployed(v1alpha1.ProxyDeployment{}), 6},
+		{"all fields", deployed(full), 6},
+		{"autoscaling", deployed(scaled), 7},
+		{"a load balancer", v1alpha1.GatewayParametersSpec{Service: &v1alpha1.ProxyService{Type: v1alpha1.ProxyServiceLoadBalancer}}, 6},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			w := newCluster(t)

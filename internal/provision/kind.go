@@ -15,7 +15,7 @@ type kind struct {
 	name   string
 	get    func(ctx context.Context, namespace, name string) (Object, error)
 	list   func(ctx context.Context, namespace string, options metav1.ListOptions) ([]Object, error)
-	patch  func(ctx context.Context, namespace, name string, data []byte, options metav1.PatchOptions) (Object, error)
+	patch  func(ctx context.Context, namespace, name string, form types.PatchType, data []byte, options metav1.PatchOptions) (Object, error)
 	remove func(ctx context.Context, namespace, name string, options metav1.DeleteOptions) error
 }
 
@@ -57,8 +57,8 @@ func of[T Object, L runtime.Object, C typed[T, L]](name string, in func(namespac
 			})
 			return objects, err
 		},
-		patch: func(ctx context.Context, namespace, name string, data []byte, options metav1.PatchOptions) (Object, error) {
-			return in(namespace).Patch(ctx, name, types.ApplyPatchType, data, options)
+		patch: func(ctx context.Context, namespace, name string, form types.PatchType, data []byte, options metav1.PatchOptions) (Object, error) {
+			return in(namespace).Patch(ctx, name, form, data, options)
 		},
 		remove: func(ctx context.Context, namespace, name string, options metav1.DeleteOptions) error {
 			return in(namespace).Delete(ctx, name, options)
