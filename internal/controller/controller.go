@@ -75,6 +75,7 @@ type Controller struct {
 	reports    *reports
 	clients    kubernetes.Interface
 	metrics    *metrics
+	untold     *untold
 	lock       resourcelock.Interface
 	ready      atomic.Bool
 	leads      atomic.Bool
@@ -122,6 +123,7 @@ func New(c Config) (*Controller, error) {
 		issuer:     issuer.New(issuer.Config{Client: clients.Discovery().RESTClient(), Logger: c.Logger}),
 		translator: translate.New(translate.Config{Kinds: order.Kinds(), Kubernetes: true, ControllerNamespace: c.Namespace, ClusterName: c.Cluster}),
 		statuses:   status.New(client, s.Resource, c.Logger),
+		untold:     newUntold(c.Logger),
 		lock: &resourcelock.LeaseLock{
 			LeaseMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: leaseName}, Client: leases,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity},
@@ -253,6 +255,7 @@ func (c *Controller) translate() []*plan.Gateway {
 	c.translator.Hear(c.reports.health())
 	result := c.translator.Apply(c.last)
 	c.problems = result.Problems
+	c.untold.tell(result.Problems)
 	c.serving.publish(result.Plan)
 	c.statuses.Set(c.last, result.Statuses)
 	return result.Plan.Gateways

@@ -17,6 +17,12 @@ import (
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
+// The bounds of what a Service brings: whoever may write EndpointSlices writes no plan without end.
+const (
+	maxEndpoints = 10_000 // of one port: a MiB of a plan at most; of more the first by address
+	maxRefused   = 20     // that are named, of all ports
+)
+
 // Ports are the ports of a Service that routes use.
 type Ports struct {
 	Plans   []*plan.Backend
@@ -71,6 +77,11 @@ func TranslateService(r *derive.Reader, in *attach.Inputs, used func(*derive.Rea
 			return cmp.Or(strings.Compare(x.Address, y.Address), cmp.Compare(x.Port, y.Port))
 		})
 		b.Addresses = slices.Compact(b.Addresses)
+		if n := len(b.Addresses); n > maxEndpoints {
+			b.Addresses = slices.Clone(b.Addresses[:maxEndpoints])
+			ports.warn(key, "TooManyEndpoints", index, fmt.Sprintf("port %d has %d endpoints, and requests go to the first %d of them", port.Port, n, maxEndpoints),
+				"divide what runs behind it among several Services, which a rule may weight")
+		}
 		ports.Plans = append(ports.Plans, b)
 	}
 	if len(ports.Plans) == 0 {
@@ -120,9 +131,14 @@ func (p *Ports) missing(key, name string, port *corev1.ServicePort, index int) {
 	if port.Name == "" {
 		what = "a port without a name, as the Service's is"
 	}
-	problems := attach.Problems{Object: key}
-	problems.Warn("", "NoEndpoints", fmt.Sprintf("spec.ports[%d]", index), "no EndpointSlice of it has "+what+", and requests are answered 503",
+	p.warn(key, "NoEndpoints", index, "no EndpointSlice of it has "+what+", and requests are answered 503",
 		"standalone write one with the label kubernetes.io/service-name: "+name)
+}
+
+// warn tells of a Service's port, by its place among them.
+func (p *Ports) warn(key, reason string, index int, message, mend string) {
+	problems := attach.Problems{Object: key}
+	problems.Warn("", reason, fmt.Sprintf("spec.ports[%d]", index), message, mend)
 	p.Verdict.Problems = append(p.Verdict.Problems, problems.List...)
 }
 
@@ -178,10 +194,17 @@ func refused(in *attach.Inputs, a netip.Addr) string {
 func (p *Ports) refuse(slice *discoveryv1.EndpointSlice, field, what string) {
 	problems := attach.Problems{Object: plan.ObjectName("EndpointSlice", slice.Namespace, slice.Name)}
 	problems.Add("", "AddressRefused", field, "the endpoint is "+what+", which no Service may lead to; it is left out", "remove it")
+	refused := 0
 	for _, known := range p.Verdict.Problems {
+		if known.Reason == problems.List[0].Reason {
+			refused++
+		}
 		if known == problems.List[0] {
 			return
 		}
+	}
+	if refused >= maxRefused {
+		return
 	}
 	p.Verdict.Problems = append(p.Verdict.Problems, problems.List...)
 }
