@@ -140,8 +140,8 @@ func New(c Config) (*Controller, error) {
 		client: clients, listen: c.Listen, namespace: c.Namespace, service: c.Service, address: c.Address, logger: c.Logger,
 		authority: newAuthority(clients, c.Namespace, host, c.Trust),
 		admission: &admission{client: judges, proxy: proxies, ours: controller.fleets.ours, refused: controller.fleets.refused},
-		opened:    c.Serving,
-		heard:     controller.fleets.heard, said: newSaid(), reported: controller.reports.take,
+		proxies:   controller.fleets.proxies, opened: c.Serving,
+		heard: controller.fleets.heard, said: newSaid(), reported: controller.reports.take,
 	}
 	controller.fleets.acknowledged, controller.fleets.changed = controller.serving.acknowledged, controller.again
 	controller.metrics = newMetrics(controller)

@@ -39,6 +39,7 @@ const (
 	refusalStays = time.Minute            // before a later refusal takes its place
 	firstRetry   = 100 * time.Millisecond
 	lastRetry    = time.Minute
+	fewest       = 32   // proxies that may be connected of any Gateway: some end while others begin
 	longest      = 2000 // bytes of what a status says, of which the API server's own words may be most
 )
 
@@ -106,6 +107,18 @@ func (f *fleets) ours(namespace, name string, uid types.UID) *gwapiv1.Gateway {
 		return g.object
 	}
 	return nil
+}
+
+// proxies is how many of a Gateway, as namespace/name, may be connected at once: twice those of its Deployment, since the ones
+// that end are connected still, and so is a proxy's last connection for a moment; 0 where it is not known.
+func (f *fleets) proxies(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.wanted["Gateway/"+name]
+	if !g.ours || g.held {
+		return 0
+	}
+	return max(fewest, 2*provision.Proxies(g.parameters))
 }
 
 // set says which Gateways there are: those of the plan are to run, each as its parameters under its class's ceiling say.

@@ -165,6 +165,33 @@ spec: {ports: [{port: 80}]}
 	}
 }
 
+// TestConnectedProxies: as many may be connected as the parameters, the class's ceiling applied, bring about; of whose Deployment
+// nothing is known nobody says.
+func TestConnectedProxies(t *testing.T) {
+	f := newFleets(provision.Config{}, "cluster.local", nil, slog.New(slog.DiscardHandler))
+	of := func(name string) *gwapiv1.Gateway {
+		return &gwapiv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: name}}
+	}
+	deployments := map[string]*v1alpha1.ProxyDeployment{
+		"Gateway/ai/plain": nil, "Gateway/ai/many": {Replicas: new(int32(1000))}, "Gateway/ai/scaled": {Autoscaling: &v1alpha1.ProxyAutoscaling{Min: 1, Max: 101}},
+	}
+	s := &source.Snapshot{Objects: map[string]source.Object{"Gateway/ai/held": of("held")}}
+	var served []*plan.Gateway
+	for key := range deployments {
+		name := strings.TrimPrefix(key, "Gateway/ai/")
+		s.Objects[key] = of(name)
+		served = append(served, &plan.Gateway{Name: "ai/" + name})
+	}
+	f.set(s, served, func(key string) *v1alpha1.GatewayParameters {
+		return &v1alpha1.GatewayParameters{Spec: v1alpha1.GatewayParametersSpec{Deployment: deployments[key]}}
+	})
+	for name, want := range map[string]int{"ai/plain": fewest, "ai/many": 2 * 1250, "ai/scaled": 2 * (101 + 26), "ai/held": 0, "ai/none": 0} {
+		if got := f.proxies(name); got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+}
+
 // TestMadeAnew: of a Gateway that was deleted and made again between two looks nothing counts that ran of the former.
 func TestMadeAnew(t *testing.T) {
 	const key = "Gateway/ai/egress"

@@ -40,6 +40,7 @@ type serving struct {
 	authority *authority
 	admission *admission
 	logger    *slog.Logger
+	proxies   func(gateway string) int                                 // that may be connected at once; 0: unknown
 	opened    func(address net.Addr)                                   // proxies are served there from now on
 	heard     func(gateways map[string]bool)                           // what proxies have, or how many there are, has changed
 	reported  func(gateway string, stream uint64, told *report.Report) // it waits for nobody
@@ -169,7 +170,7 @@ func (s *serving) serve(ctx context.Context) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	server, err := distribute.NewServer(distribute.ServerConfig{
-		TLS: s.authority.config(), Authenticate: s.admission.authenticate, Changed: s.said.changed, Reported: s.reported, Logger: s.logger,
+		TLS: s.authority.config(), Authenticate: s.admission.authenticate, Changed: s.said.changed, Reported: s.reported, Proxies: s.proxies, Logger: s.logger,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -77,6 +77,7 @@ type rig struct {
 	log       *log
 	logger    *slog.Logger
 	streams   int
+	proxies   func(gateway string) int
 	reports   chan told
 	pause     time.Duration // between reports
 }
@@ -124,7 +125,7 @@ func (r *rig) start() {
 			default:
 			}
 		},
-		Logger: r.logger, Streams: r.streams, ReportPause: r.pause,
+		Logger: r.logger, Streams: r.streams, Proxies: r.proxies, ReportPause: r.pause,
 		Reported: reported,
 	})
 	if err != nil {
@@ -660,11 +661,59 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestAsManyProxiesAsThereMayBe: how many proxies a Gateway has is for who runs them to say, and who is refused is told why.
+func TestAsManyProxiesAsThereMayBe(t *testing.T) {
+	r := newRig(t)
+	r.streams, r.proxies = 1, func(gateway string) int {
+		if gateway == "a/gw" {
+			return 2
+		}
+		return 0
+	}
+	r.stop()
+	r.start()
+	r.publish(configured(1))
+	for _, gateway := range []string{"a/gw", "a/gw", "b/gw"} {
+		r.raw(gateway, nil).names()
+	}
+	for _, gateway := range []string{"a/gw", "b/gw"} {
+		most := map[string]int{"a/gw": 2, "b/gw": 1}[gateway]
+		stream, err := r.dial("Bearer token-of-" + gateway)
+		if err == nil {
+			_ = stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, Node: &corev3.Node{Id: rawKey}})
+			_, err = stream.Recv()
+		}
+		if want := fmt.Sprintf("Gateway %s has %d proxies", gateway, most); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	r.logged("its Gateway has too many", 1)
+}
+
+// TestComplaints: whoever can connect writes no log without end.
+func TestComplaints(t *testing.T) {
+	now := time.Now()
+	c := complaints{now: func() time.Time { return now }}
+	f := func(want int) {
+		t.Helper()
+		if times, due := c.due(); times != want || due != (want > 0) {
+			t.Errorf("due: %t, %d times, want %d", due, times, want)
+		}
+	}
+	f(1)
+	for range 99 {
+		f(0)
+	}
+	now = now.Add(complain)
+	f(100)
+	f(0)
+}
+
 func TestTheTokenIsReadAgain(t *testing.T) {
 	r := newRig(t)
 	r.publish(configured(1))
 	p := r.proxy("wrong", nil)
-	r.logged("its token is not accepted", 3)
+	r.logged("its token is not accepted", 1)
 	if p.client.Ready() {
 		t.Error("ready without a plan")
 	}

@@ -47,17 +47,17 @@ func (s *Server) follow(d discovery, gateway string) error {
 		if told != wants {
 			anywhere = false
 		}
-		list, next, whole, news := s.roster.since(place, anywhere)
+		t, news := s.roster.since(place, anywhere)
 		if !wants {
-			list = nil
+			t.all, t.list = nil, nil
 		}
-		if whole || len(list) > 0 {
-			if err := tell(list, whole, d.Send); err != nil {
+		if t.whole || len(t.list) > 0 {
+			if err := tell(t, d.Send); err != nil {
 				return err
 			}
 			anywhere, told = true, wants
 		}
-		place = next
+		place = t.next
 		select {
 		case <-news:
 		case <-published:
@@ -74,19 +74,38 @@ func (s *Server) wants(gateway string) (bool, <-chan struct{}) {
 	return s.byWorkload[gateway], s.published
 }
 
-// tell makes messages of workloads.
-func tell(list []standing, whole bool, yield func(*discoveryv3.DeltaDiscoveryResponse) error) error {
+// tell sends tidings. Those that are whole end with a resource that says so.
+func tell(t tidings, send func(*discoveryv3.DeltaDiscoveryResponse) error) error {
+	var all []*discoveryv3.DeltaDiscoveryResponse
 	info := ""
-	if whole {
+	if t.all != nil {
+		all = t.all.messages
+	}
+	if t.whole {
 		info = wholeInfo
 	}
+	rest := messages(t.list, info)
+	if t.whole {
+		last := rest[len(rest)-1]
+		last.Resources = append(last.Resources, &discoveryv3.Resource{Name: wholeName, Resource: &anypb.Any{TypeUrl: wholeType}})
+	}
+	for _, list := range [][]*discoveryv3.DeltaDiscoveryResponse{all, rest} {
+		for _, m := range list {
+			if err := send(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// messages are those that tell of workloads, one at the least.
+func messages(list []standing, info string) (made []*discoveryv3.DeltaDiscoveryResponse) {
 	message := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: workloadsURL, SystemVersionInfo: info}
 	size := 0
 	for _, w := range list {
 		if size >= fullMessage {
-			if err := yield(message); err != nil {
-				return err
-			}
+			made = append(made, message)
 			message, size = &discoveryv3.DeltaDiscoveryResponse{TypeUrl: workloadsURL, SystemVersionInfo: info}, 0
 		}
 		name := workloadPrefix + w.name
@@ -97,10 +116,7 @@ func tell(list []standing, whole bool, yield func(*discoveryv3.DeltaDiscoveryRes
 		}
 		message.Resources = append(message.Resources, &discoveryv3.Resource{Name: name, Resource: &anypb.Any{TypeUrl: workloadsURL, Value: w.payload}})
 	}
-	if whole {
-		message.Resources = append(message.Resources, &discoveryv3.Resource{Name: wholeName, Resource: &anypb.Any{TypeUrl: wholeType}})
-	}
-	return yield(message)
+	return append(made, message)
 }
 
 // hear follows workloads on a connection, again whenever that ends, until ctx does.

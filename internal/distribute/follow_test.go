@@ -143,25 +143,40 @@ func TestManyWorkloads(t *testing.T) {
 
 func TestRoster(t *testing.T) {
 	r := newRoster()
-	names := func(list []standing) string {
-		var names []string
-		for _, w := range list {
-			name := strings.TrimPrefix(w.name, "Pod/")
-			if w.payload == nil {
-				name = "-" + name
+	names := func(t tidings) string {
+		at := map[string]string{}
+		if t.all != nil {
+			for _, m := range t.all.messages {
+				for _, resource := range m.GetResources() {
+					name := strings.TrimPrefix(resource.GetName(), workloadPrefix+"Pod/")
+					at[name] = name
+				}
 			}
-			names = append(names, name)
+		}
+		for _, w := range t.list {
+			name := strings.TrimPrefix(w.name, "Pod/")
+			at[name] = name
+			if w.payload == nil {
+				at[name] = "-" + name
+			}
+			if t.whole && w.payload == nil {
+				delete(at, name)
+			}
+		}
+		var names []string
+		for _, key := range slices.Sorted(maps.Keys(at)) {
+			names = append(names, at[key])
 		}
 		return strings.Join(names, " ")
 	}
 	place, anywhere := uint64(0), false
 	f := func(want string, all bool) {
 		t.Helper()
-		list, next, whole, _ := r.since(place, anywhere)
-		if got := names(list); got != want || whole != all {
-			t.Errorf("%q (whole: %t), want %q (%t)", got, whole, want, all)
+		told, _ := r.since(place, anywhere)
+		if got := names(told); got != want || told.whole != all {
+			t.Errorf("%q (whole: %t), want %q (%t)", got, told.whole, want, all)
 		}
-		place, anywhere = next, anywhere || whole
+		place, anywhere = told.next, anywhere || told.whole
 	}
 	update := func(changed map[string]*plan.Workload, whole bool) {
 		t.Helper()
@@ -209,6 +224,48 @@ func TestRoster(t *testing.T) {
 	}
 	if err := r.update(roll(workload("n/more", "10.0.0.9"), workload("n/over", "10.0.0.9")), false); err == nil || len(r.entries) != maxWorkloads {
 		t.Errorf("%d workloads are told of (%v)", len(r.entries), err)
+	}
+}
+
+// TestBeginnersShare: whoever begins is sent the same messages, however many they are, and what has changed since behind them;
+// they are made anew once that is much.
+func TestBeginnersShare(t *testing.T) {
+	r := newRoster()
+	update := func(changed map[string]*plan.Workload, whole bool) {
+		t.Helper()
+		if err := r.update(changed, whole); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func() (t tidings, told []string) {
+		t, _ = r.since(0, false)
+		_ = tell(t, func(m *discoveryv3.DeltaDiscoveryResponse) error {
+			for _, resource := range m.GetResources() {
+				told = append(told, resource.GetName())
+			}
+			for _, name := range m.GetRemovedResources() {
+				told = append(told, "-"+name)
+			}
+			return nil
+		})
+		return t, told
+	}
+	update(roll(workload("n/a", "10.0.0.1"), workload("n/b", "10.0.0.2")), true)
+	first, told := begin()
+	if diff := cmp.Diff([]string{"workload/Pod/n/a", "workload/Pod/n/b", wholeName}, told); diff != "" {
+		t.Error(diff)
+	}
+	update(gone("n/a"), false)
+	second, told := begin()
+	if diff := cmp.Diff([]string{"workload/Pod/n/a", "workload/Pod/n/b", wholeName, "-workload/Pod/n/a"}, told); diff != "" || second.all != first.all {
+		t.Errorf("made anew: %t\n%s", second.all != first.all, diff)
+	}
+	for i := range maxBehind {
+		update(roll(workload("n/b", fmt.Sprintf("10.1.%d.%d", i>>8, i&255))), false)
+	}
+	third, told := begin()
+	if diff := cmp.Diff([]string{"workload/Pod/n/b", wholeName}, told); diff != "" || third.all == first.all {
+		t.Errorf("made anew: %t\n%s", third.all != first.all, diff)
 	}
 }
 

@@ -107,9 +107,10 @@ func (s *Server) takeReports(stream grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
-	number, ok := s.reporting.join(gateway, s.config.Streams)
+	most := s.most(gateway)
+	number, ok := s.reporting.join(gateway, most)
 	if !ok {
-		return status.Error(codes.ResourceExhausted, "too many proxies of this Gateway")
+		return s.tooMany(gateway, most)
 	}
 	defer s.reporting.leave(gateway)
 	defer s.config.Reported(gateway, number, nil)

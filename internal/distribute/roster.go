@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
 	"github.com/ebbgate/ebbgate/internal/plan"
 )
 
@@ -17,14 +19,18 @@ const (
 	maxLog       = 8 << 10 // changes that are always there for who is behind; twice as many at most
 )
 
+// maxBehind is how many changes may have followed a picture for it to be sent.
+const maxBehind = maxLog / 8
+
 // roster is the workloads as they are told of: what each is now, and in which order they changed. Whoever follows has a
-// place in that order; there is no queue for anybody.
+// place in that order; there is no queue for anybody, and what all who begin are sent is there once.
 type roster struct {
 	mu      sync.Mutex
 	known   bool              // all have been told of once
 	entries map[string][]byte // payloads, by plan name
 	log     []string          // names, as they changed
 	base    uint64            // place of the first of the log
+	all     *picture          // nil before somebody has begun
 	news    chan struct{}     // closed by the next update
 }
 
@@ -96,26 +102,43 @@ type standing struct {
 	payload []byte // nil: it has gone
 }
 
-// since gives what has changed since a place, sorted by name, and the next place. Where the place is too long ago, or
-// nowhere, it is all that there are, and whole is true. news is closed when there may be more; before all have been told of
-// once there is nothing.
-func (r *roster) since(place uint64, anywhere bool) (list []standing, next uint64, whole bool, news <-chan struct{}) {
+// picture is all workloads as they were at a place, in the messages that whoever begins is sent before what changed since.
+type picture struct {
+	place    uint64
+	messages []*discoveryv3.DeltaDiscoveryResponse // nobody changes them
+}
+
+// tidings are what somebody has to be told from a place on.
+type tidings struct {
+	all   *picture   // nil unless whole
+	list  []standing // what has changed since the picture, or since the place, sorted by name
+	next  uint64     // place
+	whole bool       // it is all that there are
+}
+
+// since gives what has changed since a place. Where that is too long ago, or nowhere, it is all that there are. news is
+// closed when there may be more; before all have been told of once there is nothing.
+func (r *roster) since(place uint64, anywhere bool) (t tidings, news <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next = r.base + uint64(len(r.log))
+	t.next = r.base + uint64(len(r.log))
 	if !r.known {
-		return nil, next, false, r.news
+		return t, r.news
 	}
-	if whole = !anywhere || place < r.base; whole {
-		for _, name := range slices.Sorted(maps.Keys(r.entries)) {
-			list = append(list, standing{name, r.entries[name]})
+	if t.whole = !anywhere || place < r.base; t.whole {
+		if r.all == nil || r.all.place < r.base || t.next-r.all.place > maxBehind {
+			list := make([]standing, 0, len(r.entries))
+			for _, name := range slices.Sorted(maps.Keys(r.entries)) {
+				list = append(list, standing{name, r.entries[name]})
+			}
+			r.all = &picture{place: t.next, messages: messages(list, wholeInfo)}
 		}
-		return list, next, true, r.news
+		t.all, place = r.all, r.all.place
 	}
 	names := slices.Clone(r.log[place-r.base:])
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		list = append(list, standing{name, r.entries[name]})
+		t.list = append(t.list, standing{name, r.entries[name]})
 	}
-	return list, next, false, r.news
+	return t, r.news
 }

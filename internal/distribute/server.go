@@ -22,7 +22,6 @@ import (
 )
 
 const (
-	defaultStreams   = 256              // of one Gateway
 	authenticateTime = 10 * time.Second // for one judgement of a token
 	connectTime      = 10 * time.Second // for a connection's handshakes
 	connectionAge    = 30 * time.Minute // after which a proxy has to show its token again
@@ -51,8 +50,11 @@ type ServerConfig struct {
 	// is one proxy's, and nil is its end. It must not block. Nil: no reports are taken.
 	Reported func(gateway string, stream uint64, r *report.Report)
 
+	// Proxies is how many proxies of a Gateway there may be at once; 0, or nil: as many as Streams says.
+	Proxies func(gateway string) int
+
 	Logger      *slog.Logger
-	Streams     int           // at once, of one Gateway; 0: 256
+	Streams     int           // proxies of one Gateway at once; 0: 256
 	ReportPause time.Duration // after a report, before the same proxy's next is read; 0: 1 s
 }
 
@@ -68,6 +70,8 @@ type Server struct {
 	encoder    encoder
 
 	roster *roster
+
+	refused, crowds complaints // of proxies without a token that counts, and of those that are too many
 
 	mu        sync.Mutex
 	number    uint64        // of the newest generation
@@ -88,13 +92,16 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if c.Streams == 0 {
 		c.Streams = defaultStreams
 	}
+	if c.Proxies == nil {
+		c.Proxies = func(string) int { return 0 }
+	}
 	if c.Changed == nil {
 		c.Changed = func(string) {}
 	}
 	if c.ReportPause == 0 {
 		c.ReportPause = reportPause
 	}
-	s := &Server{config: c, reporting: reporting{streams: map[string]int{}}, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}, open: map[string]int{}, roster: newRoster()}
+	s := &Server{config: c, reporting: reporting{streams: map[string]int{}}, published: make(chan struct{}), newest: map[string]*generation{}, streams: map[string][]*stream{}, open: map[string]int{}, roster: newRoster(), refused: complaints{now: time.Now}, crowds: complaints{now: time.Now}}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(c.TLS)), grpc.ConnectionTimeout(connectTime), grpc.WaitForHandlers(true),
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxHeaderListSize(maxHeaders),
@@ -238,10 +245,10 @@ func (s *Server) Acknowledged(gateway string) Acknowledgement {
 }
 
 // enter counts a stream of either kind in, unless its Gateway has too many; leaving it is for exit.
-func (s *Server) enter(gateway string) bool {
+func (s *Server) enter(gateway string, most int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[gateway] >= 2*s.config.Streams {
+	if s.open[gateway] >= 2*most {
 		return false
 	}
 	s.open[gateway]++
@@ -257,10 +264,10 @@ func (s *Server) exit(gateway string) {
 }
 
 // join counts a stream in, unless its Gateway has too many.
-func (s *Server) join(st *stream) bool {
+func (s *Server) join(st *stream, most int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.streams[st.gateway]) >= s.config.Streams {
+	if len(s.streams[st.gateway]) >= most {
 		return false
 	}
 	s.streams[st.gateway] = append(s.streams[st.gateway], st)

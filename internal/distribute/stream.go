@@ -57,15 +57,16 @@ func (st *stream) version(i *item) string {
 	return k.version
 }
 
-// DeltaAggregatedResources serves one proxy what it asks for: its plan, or workloads. Of the plan each generation is sent whole; while the proxy has not answered, none is sent,
-// and then the newest.
+// DeltaAggregatedResources serves one proxy what it asks for: its plan, or workloads. Of the plan each generation is sent
+// whole; while the proxy has not answered, none is sent, and then the newest.
 func (s *Server) DeltaAggregatedResources(d discovery) error {
 	gateway, err := s.authenticate(d.Context())
 	if err != nil {
 		return err
 	}
-	if !s.enter(gateway) {
-		return s.tooMany(gateway)
+	most := s.most(gateway)
+	if !s.enter(gateway, most) {
+		return s.tooMany(gateway, most)
 	}
 	defer s.exit(gateway)
 	first, err := d.Recv()
@@ -79,8 +80,8 @@ func (s *Server) DeltaAggregatedResources(d discovery) error {
 	if first.GetTypeUrl() != typeURL || len(st.key) < minKey {
 		return status.Error(codes.InvalidArgument, "this is no proxy of this gateway")
 	}
-	if !s.join(st) {
-		return s.tooMany(gateway)
+	if !s.join(st, most) {
+		return s.tooMany(gateway, most)
 	}
 	defer s.config.Changed(gateway)
 	defer s.leave(st)
@@ -92,11 +93,6 @@ func (s *Server) DeltaAggregatedResources(d discovery) error {
 	err = s.feed(d, st)
 	s.config.Logger.Info("proxy gone", "gateway", gateway, "error", err)
 	return err
-}
-
-func (s *Server) tooMany(gateway string) error {
-	s.config.Logger.Warn("proxy refused: its Gateway has too many", "gateway", gateway, "at_most", s.config.Streams)
-	return status.Error(codes.ResourceExhausted, "too many proxies of this Gateway")
 }
 
 // feed sends a proxy generations until the stream ends.
@@ -179,7 +175,9 @@ func (s *Server) authenticate(ctx context.Context) (gateway string, err error) {
 			}
 		}
 	}
-	s.config.Logger.Warn("proxy refused: its token is not accepted", "error", err)
+	if times, due := s.refused.due(); due {
+		s.config.Logger.Warn("proxy refused: its token is not accepted", "error", err, "times", times)
+	}
 	return "", status.Error(codes.Unauthenticated, "the token is not accepted")
 }
 

@@ -77,6 +77,22 @@ func (p *proxy) several() bool {
 	return *p.replicas() > 1
 }
 
+// Proxies is how many of a Gateway's Pods there may be at once: those of its Deployment while it rolls over. Parameters are
+// those that it names, or nil.
+func Proxies(parameters *v1alpha1.GatewayParameters) int {
+	var p proxy
+	if parameters != nil && parameters.Spec.Deployment != nil {
+		p.deployed = *parameters.Spec.Deployment
+	}
+	most := int32(0)
+	if p.deployed.Autoscaling != nil {
+		most = p.deployed.Autoscaling.Max
+	} else {
+		most = *p.replicas()
+	}
+	return int(most + (most+3)/4) // the surge, rounded up
+}
+
 // pod is what the Pod security standard "restricted" asks for. Ports below 1024 are opened by a sysctl that the standard
 // counts as safe, and by no privilege.
 func (p *proxy) pod() corev1.PodSpec {
