@@ -48,9 +48,10 @@ campaign: ## send 100,000 requests to destinations that fail at random, and writ
 failover: ## lose a destination under full load, and write docs/failover-under-load.md
 	go test -count 1 -timeout 30m ./test/failover -before 5s -away 10s -ejection 30s -slow-start 30s -report $(CURDIR)/docs/failover-under-load.md
 
-propagation: ## change routes among 1,000 on a real API server, and write docs/propagation.md
+propagation: ## change routes among 1,000, and Pods among 20,000, on a real API server; write docs/propagation.md and docs/pods.md
 	bash test/cluster/cluster.sh control-plane
-	go test -count 1 -timeout 30m ./test/propagation -routes 1000 -changes 500 -report $(CURDIR)/docs/propagation.md
+	go test -count 1 -timeout 30m ./test/propagation -routes 1000 -changes 500 -report $(CURDIR)/docs/propagation.md \
+		-pods 20000 -pod-changes 500 -pod-report $(CURDIR)/docs/pods.md
 
 generate: ## regenerate deep copies, CRDs, the chart's copies and third-party notices
 	deploy/crds/generate.sh

@@ -161,7 +161,7 @@ func (r *rig) traffic() *traffic {
 }
 
 func TestPropagation(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, suite.Server(t))
 	atStart := [2]cost{costOf(t, r.controller), costOf(t, r.proxy)}
 	for i := range *routes {
 		r.create(routesGVR, r.route(i))

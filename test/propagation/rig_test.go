@@ -23,6 +23,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/testkit"
+	"github.com/ebbgate/ebbgate/internal/testkit/apiserver"
 	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
@@ -51,12 +52,16 @@ type rig struct {
 	client            dynamic.Interface
 	typed             kubernetes.Interface
 	namespace         string
-	address           string // of the Gateway's listener
+	address           string   // of the Gateway's listener
+	folder            string   // with what proves proxy and controller to each other
+	connect           []string // flags by which a proxy reaches the controller
+	program           string   // the proxy's
 	controller, proxy *command.Process
+
+	owners []metav1.OwnerReference // of Pods, for each ten
 }
 
-func newRig(t *testing.T) *rig {
-	server := suite.Server(t)
+func newRig(t *testing.T, server *apiserver.Server) *rig {
 	r := &rig{t: t, namespace: server.Namespace(t)}
 	config := server.Admin()
 	config.QPS, config.Burst = 1000, 1000
@@ -75,14 +80,21 @@ func newRig(t *testing.T) *rig {
 	must(t, err)
 	r.controller = command.Start(t, binary, nil, "controller", "--kubeconfig", kubeconfig(t, folder, config), "--proxy-image", image,
 		"--namespace", r.namespace, "--identity", "one", "--address=", "--listen", "127.0.0.1:"+strconv.Itoa(ports[1]), "--admin=", "--health=")
-	binary, err = command.BuildOf(t.Context(), folder, "ebbgate-proxy")
+	r.program, err = command.BuildOf(t.Context(), folder, "ebbgate-proxy")
 	must(t, err)
+	r.folder = folder
 	r.credentials(folder)
-	r.proxy = command.Start(t, binary, nil, "--gateway", r.namespace+"/egress", "--controller", "127.0.0.1:"+strconv.Itoa(ports[1]),
-		"--controller-name", "ebbgate-controller."+r.namespace+".svc", "--controller-ca", filepath.Join(folder, "ca.crt"), "--token", filepath.Join(folder, "token"),
-		"--admin=", "--health=", "--access-log", filepath.Join(folder, "access.log"))
+	r.connect = []string{"--controller", "127.0.0.1:" + strconv.Itoa(ports[1]), "--controller-name", "ebbgate-controller." + r.namespace + ".svc",
+		"--controller-ca", filepath.Join(folder, "ca.crt"), "--token", filepath.Join(folder, "token")}
+	r.proxy = r.start()
 	r.proxy.Await(t, "plan taken")
 	return r
+}
+
+// start starts a proxy.
+func (r *rig) start() *command.Process {
+	r.t.Helper()
+	return command.Start(r.t, r.program, nil, append([]string{"--gateway", r.namespace + "/egress", "--admin=", "--health=", "--access-log", filepath.Join(r.folder, "access.log")}, r.connect...)...)
 }
 
 // kubeconfig writes how the API server is reached.
