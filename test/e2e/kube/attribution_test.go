@@ -13,6 +13,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
+	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
 
 // token is a ServiceAccount token of a Pod, as the kubelet mounts it.
@@ -103,8 +104,9 @@ next:
 // is spent, logs and metrics follow. A fourth one lies in every header that it can, and shows another Pod's token.
 func TestAttribution(t *testing.T) {
 	authority := testkit.CA(t, "vendor")
-	names := []string{"api.vendor.test", "payouts.vendor.test"}
-	vendor := destinationOf(t, authority, names[0], nil, ca.Leaf{DNSNames: names})
+	vendor := far(t, "api.vendor.test", upstream.Config{
+		Certificate: testkit.Issue(t, authority, ca.Leaf{DNSNames: []string{"api.vendor.test", "payouts.vendor.test"}}),
+	})
 	for _, name := range []string{"ai", "payments", "games"} {
 		namespace(t, name)
 	}
@@ -129,30 +131,29 @@ func TestAttribution(t *testing.T) {
 	invoice.served(ask{Method: http.MethodGet, URL: base + "/answers"}, http.StatusOK)
 	served := vendor.Heads()
 	for _, c := range []struct {
-		from               *workload
-		path               string
-		header             http.Header
-		name, source, key  string
-		workload, expected string
+		from              *workload
+		path              string
+		header            http.Header
+		name, source, key string // no key: it is refused
 	}{
-		{invoice, "/answers", nil, "node/payments/invoice", "PodAddress", "Bearer sk-payments-1", "", ""},
-		{invoice, "/answers", unproved, "node/payments/invoice", "PodAddress", "Bearer sk-payments-1", "", ""},
-		{ledger, "/answers", nil, "node/payments/ledger", "PodAddress", "Bearer sk-payments-1", "", ""},
-		{ledger, "/payouts", proof, "node/payments/ledger", "ServiceAccountToken", "Bearer sk-payments-1", "", ""},
-		{ledger, "/payouts", nil, "node/payments/ledger", "PodAddress", "", "", "client_not_allowed"},
-		{invoice, "/payouts", nil, "node/payments/invoice", "PodAddress", "", "", "client_not_allowed"},
-		{lobby, "/answers", nil, "node/games/lobby", "PodAddress", "Bearer sk-games-1", "", ""},
-		{liar, "/answers", nil, "node/games/liar", "PodAddress", "", "", "client_not_allowed"},
-		{liar, "/answers", unproved, "node/games/liar", "PodAddress", "", "", "client_not_allowed"},
-		{liar, "/answers", lies, "/unknown/unknown", "None", "", "", "client_not_allowed"}, // a token is its Pod's alone
-		{liar, "/payouts", lies, "/unknown/unknown", "None", "", "", "client_not_allowed"},
+		{invoice, "/answers", nil, "node/payments/invoice", "PodAddress", "Bearer sk-payments-1"},
+		{invoice, "/answers", unproved, "node/payments/invoice", "PodAddress", "Bearer sk-payments-1"},
+		{ledger, "/answers", nil, "node/payments/ledger", "PodAddress", "Bearer sk-payments-1"},
+		{ledger, "/payouts", proof, "node/payments/ledger", "ServiceAccountToken", "Bearer sk-payments-1"},
+		{ledger, "/payouts", nil, "node/payments/ledger", "PodAddress", ""},
+		{invoice, "/payouts", nil, "node/payments/invoice", "PodAddress", ""},
+		{lobby, "/answers", nil, "node/games/lobby", "PodAddress", "Bearer sk-games-1"},
+		{liar, "/answers", nil, "node/games/liar", "PodAddress", ""},
+		{liar, "/answers", unproved, "node/games/liar", "PodAddress", ""},
+		{liar, "/answers", lies, "/unknown/unknown", "None", ""}, // a token is its Pod's alone
+		{liar, "/payouts", lies, "/unknown/unknown", "None", ""},
 	} {
 		a := c.from.ask(ask{Method: http.MethodGet, URL: base + c.path, Header: c.header})
 		if who := logged(t, a); who.String() != c.name || who.Source != c.source {
 			t.Errorf("%s is logged as %s by %s, want %s by %s", c.path, who, who.Source, c.name, c.source)
 		}
-		if c.expected != "" {
-			if a.Status != http.StatusForbidden || a.reason() != c.expected {
+		if c.key == "" {
+			if a.Status != http.StatusForbidden || a.reason() != "client_not_allowed" {
 				t.Errorf("%s asks for %s: %d %s", c.name, c.path, a.Status, a.Body)
 			}
 			continue

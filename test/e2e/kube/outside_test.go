@@ -25,6 +25,7 @@ var names = map[string]string{
 	"api.mistral.test": outside + "2",
 	"api.vendor.test":  outside + "3",
 
+	"payouts.vendor.test":     outside + "3",
 	"tenant.vendor.test":      outside + "4",
 	"mesh.vendor.test":        outside + "5",
 	"pixel.tracker.test":      outside + "6",

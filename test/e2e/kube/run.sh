@@ -11,7 +11,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 CGO_ENABLED=0 go build -trimpath -o "$out/client" ./client
 "$CLUSTER/cluster.sh" load-image kube.local/client:1 "$out/client"
-"$CLUSTER/ebbgate.sh"
+"$CLUSTER/ebbgate.sh" --set clusterName=node
 eval "$("$CLUSTER/cluster.sh" env)"
 export EBBGATE_CLUSTER="$PWD/$CLUSTER/cluster.sh"
 go test -tags cluster -count 1 -timeout 60m -v . "$@"
