@@ -70,6 +70,7 @@ func (f *flags) run(c *cobra.Command) (err error) {
 		return err
 	}
 	command.SwitchOverHTTP2(logger)
+	command.LimitMemory(logger)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	config := dataplane.Config{
 		Logger: logger, Version: command.Version(version), Admin: f.Admin, Health: f.Health, Pprof: f.Pprof, Drain: f.Drain, Kubernetes: true, Reports: true,

@@ -87,6 +87,7 @@ func (f *controllerFlags) run(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	command.LimitMemory(logger)
 	klog.SetSlogLogger(logger.With("from", "client-go"))
 	if f.config.Identity == "" {
 		if f.config.Identity, err = os.Hostname(); err != nil {

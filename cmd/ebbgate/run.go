@@ -83,6 +83,7 @@ func (f *runFlags) run(c *cobra.Command) (err error) {
 		return err
 	}
 	command.SwitchOverHTTP2(logger)
+	command.LimitMemory(logger)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	config := standalone.Config{
 		Logger: logger, Version: command.Version(version), Admin: f.Admin, Health: f.Health, Pprof: f.Pprof, Drain: f.Drain,

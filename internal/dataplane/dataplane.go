@@ -90,6 +90,8 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 		Connections: func() int64 { return s.proxy.Active() },
 		Backends:    s.backends,
 		Handshakes:  func(yield func(socket, reason string, n int64)) { s.proxy.Refused(yield) },
+		Limits:      func(yield func(socket, limit string, n int64)) { s.proxy.Reached(yield) },
+		Pressure:    func() int { return s.proxy.Pressure() },
 	})
 	if err != nil {
 		return nil, err

@@ -48,8 +48,17 @@ func newMetrics(r prometheus.Registerer, maxSeries int, c Config) (*metrics, err
 		}, func() float64 { return float64(c.Connections()) }))
 	}
 	if c.Handshakes != nil {
-		all = append(all, &handshakes{c.Handshakes, prometheus.NewDesc("ebbgate_handshakes_refused_total",
+		all = append(all, &bySocket{c.Handshakes, prometheus.NewDesc("ebbgate_handshakes_refused_total",
 			"TLS handshakes of clients that failed, by the address that is listened on.", []string{"socket", "reason"}, nil)})
+	}
+	if c.Limits != nil {
+		all = append(all, &bySocket{c.Limits, prometheus.NewDesc("ebbgate_limits_reached_total",
+			"Connections of clients that were refused, or ended, because they reached a limit, by the address that is listened on.", []string{"socket", "limit"}, nil)})
+	}
+	if c.Pressure != nil {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ebbgate_memory_pressure", Help: "How little memory is left: 0 enough, 1 nothing is kept, 2 no further connections, 3 no further requests.",
+		}, func() float64 { return float64(c.Pressure()) }))
 	}
 	if c.Backends != nil {
 		all = append(all, newBackends(c.Backends))
@@ -62,18 +71,18 @@ func newMetrics(r prometheus.Registerer, maxSeries int, c Config) (*metrics, err
 	return m, nil
 }
 
-// handshakes are the refused handshakes with clients, as Prometheus sees them.
-type handshakes struct {
-	counts func(yield func(socket, reason string, n int64))
+// bySocket is a counter of what befell clients, by why and by the address that they came to, as Prometheus sees it.
+type bySocket struct {
+	counts func(yield func(socket, why string, n int64))
 	desc   *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
-func (h *handshakes) Describe(to chan<- *prometheus.Desc) { to <- h.desc }
+func (h *bySocket) Describe(to chan<- *prometheus.Desc) { to <- h.desc }
 
 // Collect implements prometheus.Collector.
-func (h *handshakes) Collect(to chan<- prometheus.Metric) {
-	h.counts(func(socket, reason string, n int64) { send(to, h.desc, float64(n), []string{socket, reason}) })
+func (h *bySocket) Collect(to chan<- prometheus.Metric) {
+	h.counts(func(socket, why string, n int64) { send(to, h.desc, float64(n), []string{socket, why}) })
 }
 
 func droppedCounter(s *stream) prometheus.Collector {

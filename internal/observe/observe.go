@@ -75,6 +75,10 @@ type Config struct {
 	Denied func(route, policy string, reason exchange.Reason)
 	// Handshakes gives the counts of refused handshakes with clients, each pair of labels once; nil: no counter.
 	Handshakes func(yield func(socket, reason string, n int64))
+	// Limits gives how often clients have reached each bound of their connections, each pair of labels once; nil: no counter.
+	Limits func(yield func(socket, limit string, n int64))
+	// Pressure is how little memory is left, from 0 to 3; nil: no gauge.
+	Pressure func() int
 	// Backends tells how the backends of each Gateway stand, each once; nil: no metrics of them.
 	Backends func(yield func(Backend))
 

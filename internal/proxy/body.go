@@ -19,8 +19,11 @@ const holdMax = 32 << 20
 // holds is room for held bodies.
 var holds = sync.Pool{New: func() any { return new([]byte) }}
 
-// bodyTimeout is how long a client may take to send a body that is held.
-const bodyTimeout = 30 * time.Second
+// bodyTimeout is how long a client may take to send a part of a body that is held.
+const (
+	bodyTimeout = 30 * time.Second
+	bodyPart    = 64 << 10
+)
 
 // holdBody reads a body of known and moderate length before it is sent: it goes out with the head, and can go again.
 func (j *journey) holdBody() *exchange.Refusal {
@@ -82,11 +85,13 @@ func (j *journey) read(n int64) (end bool, err error) {
 	if err := j.conn.Continue(); err != nil {
 		return false, err
 	}
-	j.watch.Arm(watch.BodyTimeout, bodyTimeout)
 	defer j.watch.Disarm()
 	j.hold = holds.Get().(*[]byte)
 	room := bytes.NewBuffer((*j.hold)[:0])
-	_, err = io.CopyN(room, j.x.Request.Body, n+1) // one more than is wanted tells whether that was all
+	for left := n + 1; left > 0 && err == nil; left -= bodyPart { // one more than is wanted tells whether that was all
+		j.watch.Arm(watch.BodyTimeout, bodyTimeout)
+		_, err = io.CopyN(room, j.x.Request.Body, min(left, bodyPart))
+	}
 	*j.hold = room.Bytes()
 	j.x.BytesIn += int64(len(*j.hold))
 	if err == nil {

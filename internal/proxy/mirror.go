@@ -34,6 +34,10 @@ func (m *mirror) drawn() bool { return rand.IntN(max(m.denominator, 1)) < m.nume
 // mirror sends copies of the request to where the rule's filters say. They hold nothing of the exchange: a body that
 // streams is copied once it has been read and kept whole, and one over that bound is not mirrored.
 func (j *journey) mirror() {
+	if j.server.memory.now() >= thrifty {
+		j.unmirrored("the gateway has no memory left for copies of requests")
+		return
+	}
 	for i := range j.rule.mirrors {
 		m := &j.rule.mirrors[i]
 		if !m.drawn() {
@@ -44,6 +48,15 @@ func (j *journey) mirror() {
 		} else {
 			j.mirrors = append(j.mirrors, m)
 		}
+	}
+}
+
+// unmirrored logs the copies that are not sent.
+func (j *journey) unmirrored(why string) {
+	for range j.rule.mirrors {
+		x := copied(j.x)
+		x.Refusal = exchange.Refuse(exchange.Overloaded, why)
+		j.server.config.Observer.End(x)
 	}
 }
 

@@ -42,6 +42,7 @@ type Config struct {
 	Logger     *slog.Logger
 	Limits     http1.Limits
 	Pods       *identify.Pods // of the cluster; nil: none are known
+	usage      memoryUsage    // nil: the process's own
 	ID         string         // by which Gateways without a hopName know their own requests again; empty: one is made
 }
 
@@ -55,6 +56,7 @@ type Server struct {
 	stop     context.CancelFunc // ends ctx
 	mirrors  atomic.Int64       // requests being mirrored
 	running  sync.WaitGroup
+	memory   memory
 	sweeper  *watch.Sweeper
 	sockets  *accept.Set
 
@@ -74,6 +76,10 @@ func New(c Config) (*Server, error) {
 		c.ID = rand.Text()
 	}
 	s := &Server{config: c, engine: engine.New(engine.Config{Kinds: c.Kinds, Kubernetes: c.Kubernetes}), secure: map[string]*secured{}}
+	s.memory.usage = c.usage
+	if s.memory.usage == nil {
+		s.memory.usage = usage
+	}
 	s.resolver = resolve.New(resolve.Config{Logger: c.Logger})
 	var err error
 	if s.dialer, err = dial.New(dial.Config{Resolver: s.resolver, Logger: c.Logger}); err != nil {
@@ -87,6 +93,7 @@ func New(c Config) (*Server, error) {
 	s.prober = health.NewProber(health.ProberConfig{Logger: c.Logger})
 	s.running.Go(func() { s.dialer.Run(ctx) })
 	s.running.Go(func() { s.prober.Run(ctx) })
+	s.running.Go(func() { s.memory.run(ctx) })
 	return s, nil
 }
 
@@ -136,6 +143,12 @@ func (s *Server) Active() int64 { return s.sockets.Active() }
 // Refused tells how many handshakes each socket has refused, by why (accept.Set.Refused).
 func (s *Server) Refused(yield func(socket, reason string, n int64)) { s.sockets.Refused(yield) }
 
+// Reached tells how often clients have reached each limit of each socket (accept.Set.Reached).
+func (s *Server) Reached(yield func(socket, limit string, n int64)) { s.sockets.Reached(yield) }
+
+// Pressure is how little memory is left, from 0, enough, to 3, none for further requests.
+func (s *Server) Pressure() int { return int(s.memory.now()) }
+
 // Shutdown stops accepting, lets exchanges finish until ctx ends, and closes everything.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.sockets.Drain(ctx)
@@ -153,6 +166,9 @@ func (s *Server) Connect(address netip.AddrPort, cut func()) accept.Origin {
 	}
 	return s.config.Pods.Connect(address.Addr(), cut)
 }
+
+// Full implements accept.Handler.
+func (s *Server) Full() bool { return s.memory.now() >= full }
 
 // TLS implements accept.Handler.
 func (s *Server) TLS(socket string) (*accept.TLS, bool) {

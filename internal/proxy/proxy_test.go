@@ -105,8 +105,12 @@ type rig struct {
 // newRig serves backends by path prefix "/<index>/" on one plain listener.
 func newRig(t testing.TB, kinds []*policy.Kind, backends ...*plan.Backend) *rig {
 	t.Helper()
-	seen := newRecorder()
-	s, err := New(Config{Kinds: kinds, Observer: seen, Logger: slog.New(slog.DiscardHandler)})
+	return newRigOf(t, Config{Kinds: kinds, Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler)}, backends...)
+}
+
+func newRigOf(t testing.TB, config Config, backends ...*plan.Backend) *rig {
+	t.Helper()
+	s, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +134,7 @@ func newRig(t testing.TB, kinds []*policy.Kind, backends ...*plan.Backend) *rig 
 			Backends: []plan.RuleBackend{{Backend: b.Name, Weight: 1}},
 		})
 	}
-	r := &rig{Server: s, t: t, seen: seen, plan: p, listen: "127.0.0.1:" + strconv.Itoa(port)}
+	r := &rig{Server: s, t: t, seen: config.Observer.(*recorder), plan: p, listen: "127.0.0.1:" + strconv.Itoa(port)}
 	r.update()
 	return r
 }
@@ -140,6 +144,16 @@ func (r *rig) update() {
 	if err := r.Update(r.t.Context(), r.plan); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// limited is how often a limit was reached.
+func (r *rig) limited(limit string) (n int64) {
+	r.Reached(func(_, name string, count int64) {
+		if name == limit {
+			n += count
+		}
+	})
+	return n
 }
 
 func freePort(t testing.TB) int { return testkit.Ports(t, 1)[0] }

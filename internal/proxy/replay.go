@@ -119,7 +119,7 @@ func (r *replay) whole() ([]byte, bool) { return r.kept, r.end && !r.over }
 // keepBody has the body kept as it streams, where it could be sent again.
 func (j *journey) keepBody() {
 	r := &j.x.Request
-	if j.held != nil || r.Body == nil || len(j.rule.candidates) < 2 && j.rule.plan.Retry == nil && len(j.rule.mirrors) == 0 {
+	if j.held != nil || r.Body == nil || j.server.memory.now() >= thrifty || len(j.rule.candidates) < 2 && j.rule.plan.Retry == nil && len(j.rule.mirrors) == 0 {
 		return
 	}
 	j.kept = &replay{src: r.Body, conn: j.conn, before: j.x.BytesIn}

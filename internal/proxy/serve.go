@@ -83,6 +83,9 @@ func (j *journey) steps(ctx context.Context) *exchange.Refusal {
 	if refusal := j.identify(ctx); refusal != nil {
 		return refusal
 	}
+	if refusal := j.shed(); refusal != nil {
+		return refusal
+	}
 	if refusal := j.match(); refusal != nil {
 		return refusal
 	}

@@ -41,6 +41,8 @@ type Handler interface {
 	TLS(socket string) (t *TLS, ok bool)
 	// Connect is told of a connection, and what it gives back of its end. cut ends the connection; any goroutine may call it.
 	Connect(address netip.AddrPort, cut func()) Origin
+	// Full reports whether the process has no room for another connection.
+	Full() bool
 	// Serve answers the current exchange of c.
 	Serve(c Client)
 	// Broken answers a request that could not be read: peer is what it did wrong, or nil when its head took too long.
@@ -80,7 +82,9 @@ type socket struct {
 	address  string
 	listener net.Listener
 	count    atomic.Int64
+	clients  *clients
 	refused  [failures]atomic.Int64 // handshakes
+	reached  [limits]atomic.Int64
 }
 
 // New makes an empty set. Drain ends it.
@@ -108,7 +112,7 @@ func (s *Set) Bind(ctx context.Context, addresses []string) map[string]error {
 			failed[address] = fmt.Errorf("listen: %w", err)
 			continue
 		}
-		so := &socket{address: address, listener: listener}
+		so := &socket{address: address, listener: listener, clients: newClients(maxClient)}
 		s.sockets[address] = so
 		s.conns.Add(1)
 		go s.accept(so)
@@ -189,15 +193,32 @@ func (s *Set) accept(so *socket) {
 			pause = min(2*pause, time.Second)
 			continue
 		}
-		if so.count.Add(1) > maxConnections {
-			so.count.Add(-1)
+		tcp := c.(*net.TCPConn)
+		if limit, ok := s.enter(so, addressOf(tcp).Addr()); !ok {
+			so.limited(limit)
 			_ = c.Close()
 			continue
 		}
 		s.conns.Add(1)
 		s.active.Add(1)
-		go s.serve(so, c.(*net.TCPConn))
+		go s.serve(so, tcp)
 	}
+}
+
+// enter counts a connection where there is room for it; else it says which limit leaves none.
+func (s *Set) enter(so *socket, address netip.Addr) (Limit, bool) {
+	if s.config.Handler.Full() {
+		return Memory, false
+	}
+	if so.count.Add(1) > maxConnections {
+		so.count.Add(-1)
+		return Connections, false
+	}
+	if !so.clients.enter(address) {
+		so.count.Add(-1)
+		return ClientConnections, false
+	}
+	return 0, true
 }
 
 // LogPanic tells of a mistake of ours that ended one exchange. A panic's own words may quote what a request held: only
@@ -224,10 +245,11 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 	peer.Origin = s.config.Handler.Connect(peer.Address, func() {
 		_, _ = tcp.CloseRead(), tcp.CloseWrite() // whoever is at it finds out
 	})
-	w := &wire{TCPConn: tcp, peer: peer, gone: func() {
+	w := &wire{TCPConn: tcp, peer: peer, socket: so, gone: func() {
 		if peer.Origin != nil {
 			peer.Origin.Gone()
 		}
+		so.clients.leave(peer.Address.Addr())
 		so.count.Add(-1)
 		s.active.Add(-1)
 		s.conns.Done()

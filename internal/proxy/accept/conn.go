@@ -33,6 +33,7 @@ type Conn struct {
 	writer   writer
 	h2       bool        // ALPN chose HTTP/2
 	later    bool        // a request has been read already
+	requests int64       // that have been read
 	idle     bool        // no byte of the next request has come
 	last     bool        // no exchange after this one
 	stopped  atomic.Bool // a read of the body was ended
@@ -146,6 +147,7 @@ func (c *Conn) read() (ok, preface bool) {
 		err = &http1.Error{Status: http.StatusHTTPVersionNotSupported, Text: "HTTP/2 where HTTP/1.1 was agreed on"}
 	}
 	c.later = true
+	c.requests++
 	c.X.Start = time.Now()
 	cause := c.Watch.Cause()
 	c.Watch.Begin(0)
@@ -192,7 +194,7 @@ func (c *Conn) clean() error {
 	if !r.Absolute {
 		r.Scheme = scheme(c.Secure)
 	}
-	c.last = !c.reader.KeepAlive() || c.set.draining.Load()
+	c.last = !c.reader.KeepAlive() || c.set.draining.Load() || c.wire.socket.spent(c.requests)
 	if c.reader.Upgrade() && r.Body == nil { // a body before the switch is allowed to be a reason to ignore it (RFC 9110, section 7.8)
 		r.Upgrade = switchable(r.Header.Get("Upgrade"))
 	}

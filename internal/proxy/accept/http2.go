@@ -25,7 +25,7 @@ const (
 	maxStreams       = 250      // a connection
 	maxHandlers      = 64 << 10 // all connections
 	streamWindow     = 256 << 10
-	connectionWindow = 4<<20 - 1 // the most that net/http takes
+	connectionWindow = 1 << 20
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 15 * time.Second
 	takeTimeout      = 30 * time.Second // for a client to take what net/http still holds of an answer that is over
@@ -46,7 +46,7 @@ type h2 struct {
 	empty   chan struct{} // told then when none runs
 }
 
-type peerKey struct{}
+type wireKey struct{}
 
 func newH2(s *Set) *h2 {
 	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{}), take: takeTimeout}
@@ -66,7 +66,7 @@ func newH2(s *Set) *h2 {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(debugLog{s.config.Logger}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, peerKey{}, peerOf(c))
+			return context.WithValue(ctx, wireKey{}, wireOf(c))
 		},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
@@ -88,19 +88,19 @@ func (d debugLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// peerOf is who is at the other end of a connection that was handed over.
-func peerOf(c net.Conn) *Peer {
+// wireOf is the socket of a connection that was handed over.
+func wireOf(c net.Conn) *wire {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	return &c.(*wire).peer
+	return c.(*wire)
 }
 
 // handOver gives the connection to the server, with what has been read of it.
 func (c *Conn) handOver() {
 	c.Watch.Remove()
 	c.cancel()
-	c.wire.peer = c.Peer
+	c.wire.peer, c.wire.pacing = c.Peer, newPacing(c.wire.socket)
 	conn := c.net
 	if !c.Secure {
 		c.wire.early = slices.Concat(http1.Preface(), c.reader.Buffered())

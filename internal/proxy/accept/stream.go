@@ -21,6 +21,7 @@ import (
 type Stream struct {
 	Base
 	set     *h2
+	pacing  *pacing
 	request *http.Request
 	w       http.ResponseWriter
 	control http.ResponseController
@@ -44,9 +45,11 @@ var streams = sync.Pool{New: func() any { return new(Stream) }}
 func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 	room := h.enter()
 	defer h.leave()
+	at := r.Context().Value(wireKey{}).(*wire)
 	st := streams.Get().(*Stream)
 	*st = Stream{
-		Base: Base{Peer: *r.Context().Value(peerKey{}).(*Peer), X: st.X, Served: st.Served, path: st.path},
+		pacing: at.pacing, retired: at.pacing.request(),
+		Base: Base{Peer: at.peer, X: st.X, Served: st.Served, path: st.path},
 		set:  h, request: r, w: w, control: *http.NewResponseController(w), own: st.own,
 	}
 	// Not below the request's context, whose end is looked out for once: for the watch, and then for this one.
@@ -62,6 +65,12 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 		giveRoom(&st.room)
 	}
 	broken := st.broken || !st.ended
+	if st.X.Request.Body != nil && !st.read.Load() {
+		st.pacing.frames.Earn(refusedBody)
+	}
+	if st.pacing.over(r.Context().Err() != nil) {
+		_ = at.Close()
+	}
 	if st.held && !broken { // nobody watches over a stream whose handler has returned
 		_ = st.control.SetWriteDeadline(time.Now().Add(h.take))
 	}
@@ -123,9 +132,14 @@ func (st *Stream) adopt() error {
 	f := http1.Foreign{Target: in.RequestURI, Authority: in.Host, Body: in.Body != nil && in.Body != http.NoBody && in.ContentLength != 0}
 	var room [32]string
 	names := room[:0]
-	for name := range in.Header {
+	earned := requestFrame + len(in.RequestURI) + len(in.Host)
+	for name, values := range in.Header {
 		names = append(names, name)
+		for _, value := range values {
+			earned += len(name) + len(value) + fieldFrame
+		}
 	}
+	st.pacing.frames.Earn(int64(earned))
 	slices.Sort(names)
 	for _, name := range names {
 		values := in.Header[name]
@@ -177,6 +191,7 @@ type streamBody struct{ st *Stream }
 
 func (b streamBody) Read(p []byte) (int, error) {
 	n, err := b.st.request.Body.Read(p)
+	b.st.pacing.frames.Earn(bodyFrame * int64(n))
 	if errors.Is(err, io.EOF) {
 		b.st.ending()
 	}
@@ -294,6 +309,7 @@ func (st *Stream) write(p []byte, whole bool) error {
 		st.broken = true
 		return errors.Join(ErrClient, err)
 	}
+	st.pacing.frames.Earn(answerFrame + int64(len(p))/answerShare)
 	st.X.BytesOut += int64(len(p))
 	return st.count(int64(len(p)), false)
 }
@@ -352,6 +368,7 @@ type streamTunnel struct{ st *Stream }
 
 func (t streamTunnel) Read(p []byte) (int, error) {
 	n, err := t.st.request.Body.Read(p)
+	t.st.pacing.frames.Earn(bodyFrame * int64(n))
 	if err != nil && t.st.stopped.Load() { // by us: that is no failure of the client's
 		err = io.EOF
 	}

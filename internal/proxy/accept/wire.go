@@ -5,13 +5,16 @@ import (
 	"sync"
 )
 
-// wire is a client's socket as TLS and net/http's server see it: what was read ahead comes first, and its end is told.
+// wire is a client's socket as TLS and net/http's server see it: what was read ahead comes first, of HTTP/2 it is counted what
+// comes, and its end is told.
 type wire struct {
 	*net.TCPConn
-	peer  Peer
-	early []byte // read ahead, to find out which protocol it is
-	gone  func() // called once, by the first Close
-	once  sync.Once
+	peer   Peer
+	socket *socket
+	early  []byte  // read ahead, to find out which protocol it is
+	pacing *pacing // of HTTP/2; nil: not that
+	gone   func()  // called once, by the first Close
+	once   sync.Once
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -22,7 +25,12 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return w.TCPConn.Read(p)
+	n, err := w.TCPConn.Read(p)
+	if w.pacing != nil && n > 0 && !w.pacing.read(n) {
+		_ = w.Close()
+		return 0, errFrames
+	}
+	return n, err
 }
 
 func (w *wire) Close() error {
