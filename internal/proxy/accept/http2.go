@@ -25,7 +25,7 @@ const (
 	maxStreams       = 250      // a connection
 	maxHandlers      = 64 << 10 // all connections
 	streamWindow     = 256 << 10
-	connectionWindow = 1 << 20
+	connectionWindow = 4<<20 - 1 // the most that net/http takes: one stream that nobody reads is not to hold up the others
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 15 * time.Second
 	takeTimeout      = 30 * time.Second // for a client to take what net/http still holds of an answer that is over

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/proxy/pace"
 )
 
 const (
@@ -258,7 +259,7 @@ func (t *Target) begin(ctx context.Context, c *Conn) (*http.ClientConn, error) {
 	if c.tls != nil {
 		conn, scheme = c.tls, "https"
 	}
-	c.wire.secure = false // nobody looks for the borders of its records
+	c.wire.secure, c.wire.frames = false, pace.New(maxFrames, framesRate) // nobody looks for the borders of its records
 	client, err := t.dialer.transport.NewClientConn(context.WithValue(ctx, dialled{}, conn), scheme, c.address.String())
 	if err != nil {
 		return nil, fmt.Errorf("begin HTTP/2: %w", err)
@@ -305,8 +306,8 @@ func (t *Target) tunnel(ctx context.Context, turn int, w *waiter) (*Stream, *Err
 		}
 		conn = c.tls
 	}
-	c.wire.secure = false                               // as in share
-	client, err := t.dialer.tunnels.NewClientConn(conn) //nolint:staticcheck // see above
+	c.wire.secure, c.wire.frames = false, pace.New(maxFrames, framesRate) // as in begin
+	client, err := t.dialer.tunnels.NewClientConn(conn)                   //nolint:staticcheck // see above
 	if err != nil {
 		_ = c.wire.Close()
 		return nil, &Error{Reason: exchange.ConnectFailed, Err: fmt.Errorf("begin HTTP/2: %w", err), Address: c.address}

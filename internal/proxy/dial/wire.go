@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/ebbgate/ebbgate/internal/proxy/pace"
 )
 
 // wire is the socket as TLS sees it: it counts what is written and follows the borders of the records that are read.
@@ -12,7 +14,8 @@ type wire struct {
 	written atomic.Int64
 	heard   atomic.Int64 // reads that found something
 	secure  bool
-	probing bool // reads find nothing: what TLS already holds is being looked at
+	frames  *pace.Bucket // what the far side may send beside answers, of HTTP/2; nil: not that
+	probing bool         // reads find nothing: what TLS already holds is being looked at
 	closing atomic.Bool
 	early   []byte // of what is read, what came with a parent's answer
 	records records
@@ -68,6 +71,10 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	if n > 0 {
 		w.heard.Add(1)
+		if w.frames != nil && !w.frames.Spend(int64(n)) {
+			_ = w.Close()
+			return 0, errFrames
+		}
 	}
 	if w.secure {
 		w.records.pass(b[:n])

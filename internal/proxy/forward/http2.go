@@ -37,6 +37,7 @@ type h2 struct {
 	wrote   atomic.Bool // the request's head was written
 	halted  bool        // the wait was ended by us: a write may have been under way
 	answers atomic.Bool // something of an answer has come
+	ended   bool        // nothing of the answer is left to read
 	interim interim
 }
 
@@ -76,7 +77,7 @@ func (l *h2) send(c *Call) error {
 		l.request.ContentLength = r.Length
 	}
 	if src != nil && l.request.ContentLength != 0 {
-		l.body = &outgoing{c: c, src: src, held: c.Held != nil, trailer: l.request.Trailer, done: make(chan struct{})}
+		l.body = &outgoing{c: c, up: l.up, src: src, held: c.Held != nil, trailer: l.request.Trailer, done: make(chan struct{})}
 		l.request.Body = l.body
 	}
 	l.interim.call = c
@@ -158,6 +159,13 @@ func (l *h2) answer(c *Call) error {
 		return errors.Join(ErrUpstream, err)
 	}
 	l.res = res
+	size := 0
+	for name, values := range res.Header {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	l.up.Head(size)
 	return l.fill(&c.X.Response, c.X.Request.Method)
 }
 
@@ -211,8 +219,9 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 		res.Length = 0
 	case res.Length == 0 && l.over():
 	default:
-		res.Body = incoming{l.res, res}
+		res.Body = incoming{l, res}
 	}
+	l.ended = res.Body == nil
 	return nil
 }
 
@@ -241,15 +250,17 @@ func length(values []string) (int64, error) {
 
 // incoming is the answer's body; with its end come the trailers.
 type incoming struct {
-	in  *http.Response
+	l   *h2
 	res *exchange.Response
 }
 
 func (b incoming) Read(p []byte) (int, error) {
-	n, err := b.in.Body.Read(p)
-	if errors.Is(err, io.EOF) && b.res.Trailer.Len() == 0 {
-		for _, name := range slices.Sorted(maps.Keys(b.in.Trailer)) {
-			for _, value := range b.in.Trailer[name] {
+	n, err := b.l.res.Body.Read(p)
+	b.l.up.Body(n)
+	b.l.ended = errors.Is(err, io.EOF)
+	if b.l.ended && b.res.Trailer.Len() == 0 {
+		for _, name := range slices.Sorted(maps.Keys(b.l.res.Trailer)) {
+			for _, value := range b.l.res.Trailer[name] {
 				b.res.Trailer.Add(name, value)
 			}
 		}
@@ -269,6 +280,9 @@ func (l *h2) settle(c *Call) bool {
 	}
 	whole := l.body == nil || l.body.stop(c, l.up)
 	if l.res != nil {
+		if !l.ended {
+			l.up.Left()
+		}
 		_ = l.res.Body.Close()
 	}
 	return whole
@@ -299,9 +313,18 @@ func (l *h2) tunnel() accept.Tunnel { return &h2Tunnel{l} }
 
 type h2Tunnel struct{ l *h2 }
 
-func (t *h2Tunnel) Read(p []byte) (int, error)  { return t.l.res.Body.Read(p) }
-func (t *h2Tunnel) Write(p []byte) (int, error) { return t.l.pipe.Write(p) }
-func (t *h2Tunnel) CloseWrite() error           { return t.l.pipe.Close() }
+func (t *h2Tunnel) Write(p []byte) (int, error) {
+	t.l.up.Sent(len(p))
+	return t.l.pipe.Write(p)
+}
+
+func (t *h2Tunnel) CloseWrite() error { return t.l.pipe.Close() }
+
+func (t *h2Tunnel) Read(p []byte) (int, error) {
+	n, err := t.l.res.Body.Read(p)
+	t.l.up.Body(n)
+	return n, err
+}
 
 // interim passes interim answers on. net/http tells of them while it reads the connection that all streams share, which
 // must not wait for one client: so another goroutine writes them, and the answer waits for it.

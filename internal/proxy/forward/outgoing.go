@@ -16,6 +16,7 @@ import (
 // outgoing is a request's body as net/http reads it, in a goroutine of its own. Its end is known, so that nothing of the
 // exchange is touched once the call is over.
 type outgoing struct {
+	up      *dial.Stream
 	c       *Call
 	src     io.Reader
 	held    bool
@@ -42,6 +43,7 @@ func (o *outgoing) Read(p []byte) (int, error) {
 	}
 	n, err := o.src.Read(p)
 	o.sent.Add(int64(n))
+	o.up.Sent(n)
 	switch {
 	case errors.Is(err, io.EOF):
 		o.trailers()
