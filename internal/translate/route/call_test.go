@@ -2,6 +2,7 @@ package route
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
@@ -37,4 +38,17 @@ func TestSegmentIsMatchedWhole(t *testing.T) {
 	f("b^a", "ba", false)
 	f("^", "", true)
 	f(".*", "a.b", true)
+}
+
+// TestCompile: what compiles here compiles in a proxy, which has it match whole values.
+func TestCompile(t *testing.T) {
+	nested := func(depth int) string { return strings.Repeat("(", depth) + "a" + strings.Repeat(")", depth) }
+	for expression, want := range map[string]bool{"a|b": true, "a)(b": false, nested(990): true, nested(999): false} {
+		if err := compile(expression); (err == nil) != want {
+			t.Errorf("%.20s: %t", expression, err == nil)
+		}
+	}
+	if _, err := regexp.Compile(nested(999)); err != nil {
+		t.Error("it is no example: it does not compile by itself")
+	}
 }

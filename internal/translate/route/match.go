@@ -98,9 +98,18 @@ func (b *builder) value(list []plan.ValueMatch, field, name, kind, value string,
 }
 
 func (b *builder) compiles(field, expression string) bool {
-	_, err := regexp.Compile(expression)
+	err := compile(expression)
 	if err != nil {
 		b.refuse(field, "not a regular expression: "+err.Error(), "write it in RE2 syntax")
 	}
 	return err == nil
+}
+
+// compile compiles an expression as proxies do: as it is, and for a whole value, which may nest too deeply where it alone does not.
+func compile(expression string) error {
+	if _, err := regexp.Compile(expression); err != nil {
+		return err
+	}
+	_, err := regexp.Compile(`\A(?:` + expression + `)\z`)
+	return err
 }
