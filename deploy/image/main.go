@@ -99,9 +99,11 @@ func (c *config) run(ctx context.Context) error {
 		}
 		fmt.Fprintf(c.Log, "%s@%s\n", b.name, digest)
 		if c.Push != "" {
-			if err := b.push(ctx, path.Join(c.Push, program)+":"+s.version); err != nil {
+			to := path.Join(c.Push, program) + ":" + s.version
+			if err := b.push(ctx, to); err != nil {
 				return fmt.Errorf("push %s: %w", program, err)
 			}
+			fmt.Fprintf(c.Log, "pushed %s@%s\n", to, digest)
 		}
 	}
 	return nil
