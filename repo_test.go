@@ -73,9 +73,10 @@ var walls = []wall{
 		foreign: []string{"k8s.io", "sigs.k8s.io", "istio.io"},
 	},
 	{folder: "internal/command", own: []string{}, foreign: []string{"k8s.io", "sigs.k8s.io"}},
-	{folder: "internal/source/kube", own: []string{"internal/plan", "internal/schema", "internal/source"}},
-	{folder: "internal/source/issuer", own: []string{"internal/plan"}},
-	{folder: "internal/source/pods", own: []string{"internal/plan"}},
+	{folder: "internal/source/kube", own: []string{"internal/plan", "internal/schema", "internal/source", "internal/source/reach"}},
+	{folder: "internal/source/issuer", own: []string{"internal/plan", "internal/source/reach"}},
+	{folder: "internal/source/pods", own: []string{"internal/plan", "internal/source/reach"}},
+	{folder: "internal/source/reach", own: []string{}},
 	{folder: "internal/status", own: []string{"internal/source", "internal/translate"}},
 	{
 		folder:  "internal/observe",

@@ -50,7 +50,7 @@ the last one while the controller is away.`,
 	c.Flags().StringVar(&f.name, "controller-name", "", "name that the controller's certificate must carry; empty: the host of --controller")
 	c.Flags().StringVar(&f.ca, "controller-ca", plan.CAFile, "file with the certificates, in PEM, that the controller's is verified by; read at each connection")
 	c.Flags().StringVar(&f.token, "token", plan.TokenFile, "file with the ServiceAccount token of the audience "+plan.TokenAudience+"; read at each connection")
-	f.ProcessFlags.Add(c, ":9902")
+	f.ProcessFlags.Add(c, ":9902", true)
 	f.TrafficFlags.Add(c)
 	return c
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/controller"
 	"github.com/ebbgate/ebbgate/internal/dataplane"
 	"github.com/ebbgate/ebbgate/internal/observe"
+	"github.com/ebbgate/ebbgate/internal/source/reach"
 )
 
 // rate is how many requests a second the API server is sent at most, and burst how many at once: those of many Gateways
@@ -57,7 +58,7 @@ may run; one leads. While none does, proxies go on with what they have. The Helm
 	flags.StringVar(&f.config.Domain, "cluster-domain", "cluster.local", "domain of the cluster's names")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how the API server is reached; empty: as Pods reach it")
 	f.cluster.Add(c)
-	f.ProcessFlags.Add(c, ":9902")
+	f.ProcessFlags.Add(c, ":9902", false)
 	return c
 }
 
@@ -88,7 +89,8 @@ func (f *controllerFlags) run(c *cobra.Command) (err error) {
 		return err
 	}
 	command.LimitMemory(logger)
-	klog.SetSlogLogger(logger.With("from", "client-go"))
+	reached := reach.New(logger)
+	klog.SetSlogLogger(slog.New(reached.Quiet(logger.Handler())).With("from", "client-go"))
 	if f.config.Identity == "" {
 		if f.config.Identity, err = os.Hostname(); err != nil {
 			return fmt.Errorf("--identity: %w", err)
@@ -99,6 +101,7 @@ func (f *controllerFlags) run(c *cobra.Command) (err error) {
 	if f.config.REST, err = f.server(); err != nil {
 		return err
 	}
+	f.config.REST.Wrap(reached.Wrap)
 	running, err := controller.New(f.config)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ instead, so that the first call needs no key.`,
 	c.Flags().BoolVar(&f.quickstart, "quickstart", false, "serve emulated providers: no key and no network needed")
 	c.Flags().StringVar(&f.address, "address", "127.0.0.1", "without -f: IP address to listen on")
 	c.Flags().IntVar(&f.port, "port", 8080, "without -f: port to listen on")
-	f.ProcessFlags.Add(c, "127.0.0.1:9902")
+	f.ProcessFlags.Add(c, "127.0.0.1:9902", true)
 	f.TrafficFlags.Add(c)
 	f.cluster.Add(c)
 	return c

@@ -20,9 +20,13 @@ type ProcessFlags struct {
 	level         string
 }
 
-// Add adds the flags; health is the default of --health.
-func (f *ProcessFlags) Add(c *cobra.Command, health string) {
-	c.Flags().StringVar(&f.Admin, "admin", "127.0.0.1:9901", "address of the admin pages (/config_dump, /problems, /metrics); empty: none")
+// Add adds the flags; health is the default of --health, and traffic says that the process has backends to show.
+func (f *ProcessFlags) Add(c *cobra.Command, health string, traffic bool) {
+	pages := "/config_dump, /problems, /metrics"
+	if traffic {
+		pages += ", /backends"
+	}
+	c.Flags().StringVar(&f.Admin, "admin", "127.0.0.1:9901", "address of the admin pages ("+pages+"); empty: none")
 	c.Flags().StringVar(&f.Health, "health", health, "address of /healthz, /readyz and /metrics; empty: none")
 	c.Flags().BoolVar(&f.Pprof, "pprof", false, "serve /debug/pprof on the admin address")
 	c.Flags().StringVar(&f.level, "log-level", "info", "least level of the process's own log on stderr: debug, info, warn or error")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/source/reach"
 	"github.com/ebbgate/ebbgate/internal/translate/attach"
 )
 
@@ -43,7 +45,8 @@ type events struct {
 	object   func(key string) source.Object // nil where there is none
 
 	series map[cause]*series
-	of     map[string]int // series, by Gateway
+	of     map[string]int       // series, by Gateway
+	ending map[string]time.Time // namespaces that are being deleted, of which the log has it, and when that was last heard
 }
 
 // series is one Event.
@@ -57,7 +60,7 @@ type series struct {
 }
 
 func newEvents(client kubernetes.Interface, identity string, logger *slog.Logger, object func(key string) source.Object) *events {
-	return &events{client: client, every: eventEvery, instance: identity[:min(len(identity), maxInstance)], logger: logger, object: object, series: map[cause]*series{}, of: map[string]int{}}
+	return &events{client: client, every: eventEvery, instance: identity[:min(len(identity), maxInstance)], logger: logger, object: object, series: map[cause]*series{}, of: map[string]int{}, ending: map[string]time.Time{}}
 }
 
 // write counts denials, and writes the Events that are due.
@@ -79,9 +82,26 @@ func (e *events) write(ctx context.Context, denials map[cause]int64) {
 	slices.SortFunc(due, func(a, b *series) int { return cmp.Or(a.tried.Compare(b.tried), a.seen.Compare(b.seen)) })
 	for _, s := range due[:min(len(due), eventsOnce)] {
 		s.tried = now
-		if err := e.put(ctx, s); err != nil && ctx.Err() == nil {
-			e.logger.Warn("write an Event", "namespace", s.event.Namespace, "event", s.event.Name, "error", err)
+		e.tried(ctx, s, e.put(ctx, s), now)
+	}
+	maps.DeleteFunc(e.ending, func(_ string, heard time.Time) bool { return now.Sub(heard) > seriesIdle })
+}
+
+// tried says what came of writing an Event, where that is news. A namespace that is being deleted takes none any more: what
+// was counted for it is dropped.
+func (e *events) tried(ctx context.Context, s *series, err error, now time.Time) {
+	namespace := s.event.Namespace
+	switch _, told := e.ending[namespace]; {
+	case err == nil:
+		delete(e.ending, namespace)
+	case ctx.Err() != nil || reach.Told(err):
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		s.written, e.ending[namespace] = s.count, now
+		if !told {
+			e.logger.Info("no more Events in a namespace that is being deleted", "namespace", namespace)
 		}
+	default:
+		e.logger.Warn("write an Event", "namespace", namespace, "event", s.event.Name, "error", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -200,6 +201,34 @@ func TestEvents(t *testing.T) {
 	c.event("Gateway", "RouteNotFound", 2)
 	if list := c.events("HTTPRoute", "RouteNotFound"); len(list) > 0 {
 		t.Errorf("of a route that is gone: %v", list)
+	}
+}
+
+// TestEventsOfWhatIsBeingDeleted: a namespace that takes no Events any more is told of once, and asked no more often than
+// something is denied.
+func TestEventsOfWhatIsBeingDeleted(t *testing.T) {
+	c := newCluster(t)
+	must(t, c.typed().CoreV1().Namespaces().Delete(t.Context(), c.namespace, metav1.DeleteOptions{})) // nobody empties it
+	var log bytes.Buffer
+	e := newEvents(c.typed(), "one", slog.New(slog.NewTextHandler(&log, nil)), func(string) source.Object {
+		return &gwapiv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "r"}}
+	})
+	e.every = 0
+	denied := map[cause]int64{}
+	for _, reason := range []exchange.Reason{exchange.HostDenied, exchange.AddressDenied} {
+		denied[cause{"ai/egress", report.Cause{Route: "HTTPRoute/ai/r", Reason: reason}}] = 1
+	}
+	for range 3 {
+		e.write(t.Context(), denied)
+		e.write(t.Context(), nil)
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "no more Events in a namespace that is being deleted\" namespace="+c.namespace) {
+		t.Errorf("it said %q", text)
+	}
+	for c, s := range e.series {
+		if s.count != 3 || s.written != 3 {
+			t.Errorf("%v: %d counted, %d told or dropped", c, s.count, s.written)
+		}
 	}
 }
 

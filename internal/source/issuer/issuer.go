@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/source/reach"
 )
 
 const (
@@ -64,7 +65,7 @@ func (w *Watcher) Run(ctx context.Context, changed func(*plan.Issuer)) {
 			last = newest
 			changed(&newest)
 		}
-		if err != nil && time.Since(grumbled) >= grumbles {
+		if err != nil && time.Since(grumbled) >= grumbles && !reach.Told(err) {
 			grumbled = time.Now()
 			w.config.Logger.Error("ask who signs the tokens of ServiceAccounts: what was known stays", "error", err)
 		}

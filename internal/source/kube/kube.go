@@ -23,6 +23,7 @@ import (
 	"github.com/ebbgate/ebbgate/internal/plan"
 	ebbschema "github.com/ebbgate/ebbgate/internal/schema"
 	"github.com/ebbgate/ebbgate/internal/source"
+	"github.com/ebbgate/ebbgate/internal/source/reach"
 )
 
 const (
@@ -97,7 +98,7 @@ func (s *Source) Run(ctx context.Context, changed func(*source.Snapshot)) error 
 		case <-ctx.Done():
 			return nil
 		case <-again.C:
-			if err := s.find(ctx, &watching); err != nil && ctx.Err() == nil {
+			if err := s.find(ctx, &watching); err != nil && ctx.Err() == nil && !reach.Told(err) {
 				s.config.Logger.Warn("ask the API server which kinds it serves", "error", err)
 			}
 			continue
@@ -220,8 +221,11 @@ func (s *Source) stir() {
 	}
 }
 
-// grumble says that a kind cannot be read, not too often.
+// grumble says that a kind cannot be read, not too often; of an outage others tell.
 func (s *Source) grumble(kind string, err error) {
+	if reach.Told(err) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.grumbled[kind]) < grumble {

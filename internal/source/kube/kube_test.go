@@ -3,7 +3,10 @@ package kube
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -176,6 +180,20 @@ func TestUnreadPolicies(t *testing.T) {
 		if third.Objects[key] != second.Objects[key] || len(third.Unread) > 0 {
 			t.Errorf("%s: it is not as it was: %+v, unread %q", name, third.Objects[key], third.Unread)
 		}
+	}
+}
+
+// TestOutageIsNoKinds: that the API server is away is said once, by whoever sees all requests, and not for each kind.
+func TestOutageIsNoKinds(t *testing.T) {
+	var log bytes.Buffer
+	s := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.grumble("Backend", fmt.Errorf("failed to list: %w", &url.Error{Op: "Get", URL: "https://10.96.0.1", Err: errors.New("connection refused")}))
+	if log.Len() > 0 {
+		t.Errorf("an outage: %q", log.String())
+	}
+	s.grumble("Backend", apierrors.NewForbidden(backends.GroupResource(), "", errors.New("no right")))
+	if !strings.Contains(log.String(), "kind=Backend") {
+		t.Errorf("a refusal: %q", log.String())
 	}
 }
 

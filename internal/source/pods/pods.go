@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/source/reach"
 )
 
 const (
@@ -241,8 +242,11 @@ func keyOf(object any) string {
 	return key
 }
 
-// grumble says that a kind cannot be read, not too often.
+// grumble says that a kind cannot be read, not too often; of an outage others tell.
 func (w *Watcher) grumble(kind string, err error) {
+	if reach.Told(err) {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if time.Since(w.grumbled[kind]) < grumble {
