@@ -147,6 +147,16 @@ func (c *cluster) pod(s spec) *corev1.Pod {
 	return p
 }
 
+// finish has a Pod come to its end, as the kubelet says it: object and address stay.
+func (c *cluster) finish(name string, phase corev1.PodPhase) {
+	c.Helper()
+	p, err := c.admin.CoreV1().Pods(c.namespace).Get(c.Context(), name, metav1.GetOptions{})
+	c.must(err)
+	p.Status.Phase = phase
+	_, err = c.admin.CoreV1().Pods(c.namespace).UpdateStatus(c.Context(), p, metav1.UpdateOptions{})
+	c.must(err)
+}
+
 func (c *cluster) delete(name string, grace int64) {
 	c.Helper()
 	c.must(c.admin.CoreV1().Pods(c.namespace).Delete(c.Context(), name, metav1.DeleteOptions{GracePeriodSeconds: &grace}))
@@ -205,6 +215,8 @@ func TestPodsComeAndGo(t *testing.T) {
 	first := c.pod(spec{name: "web-1-a", node: "n", account: "web", addresses: []string{"10.1.0.1", "fd00::1"}, owner: madeBy("ReplicaSet", "apps/v1", set)})
 	c.pod(spec{name: "agent", node: "n", host: true, addresses: []string{"192.0.2.1"}})
 	c.pod(spec{name: "waits"})
+	c.pod(spec{name: "failed", node: "n", addresses: []string{"10.1.0.9"}})
+	c.finish("failed", corev1.PodFailed)
 	c.run(w)
 	web := plan.Workload{Name: "web-1-a", ServiceAccount: "web", Owner: "Deployment/web", Addresses: at("10.1.0.1", "fd00::1")}
 	agent := plan.Workload{Name: "agent", ServiceAccount: "default"}
@@ -234,20 +246,27 @@ func TestPodsComeAndGo(t *testing.T) {
 	c.delete("web-1-a", 0)
 	c.until(agent, nightly, db, orphan)
 
-	// At its end it is gone, though the object stays.
-	done, err := c.admin.CoreV1().Pods(c.namespace).Get(t.Context(), "nightly-1-a", metav1.GetOptions{})
-	c.must(err)
-	done.Status.Phase = corev1.PodSucceeded
-	_, err = c.admin.CoreV1().Pods(c.namespace).UpdateStatus(t.Context(), done, metav1.UpdateOptions{})
-	c.must(err)
+	// At its end it is gone, though the object stays, with an address that is another's by now.
+	c.finish("nightly-1-a", corev1.PodSucceeded)
 	c.until(agent, db, orphan)
+	c.pod(spec{name: "successor", node: "n", addresses: []string{"10.1.0.2"}})
+	successor := plan.Workload{Name: "successor", ServiceAccount: "default", Addresses: at("10.1.0.2")}
+	c.until(agent, db, orphan, successor)
+	if left, err := c.admin.CoreV1().Pods(c.namespace).Get(t.Context(), "nightly-1-a", metav1.GetOptions{}); err != nil || left.Status.PodIP != "10.1.0.2" {
+		t.Errorf("the former does not have it, and nothing was tested: %v", err)
+	}
+	c.finish("db-0", corev1.PodFailed)
+	c.until(agent, orphan, successor)
+	c.pod(spec{name: "db-1", node: "n", addresses: []string{"10.1.0.3"}})
+	db = plan.Workload{Name: "db-1", ServiceAccount: "default", Addresses: at("10.1.0.3")}
+	c.until(agent, db, orphan, successor)
 
 	// Its time is over, and somebody holds the object.
 	c.pod(spec{name: "held", node: "n", addresses: []string{"10.1.0.5"}, finalizer: "example.test/hold"})
 	held := plan.Workload{Name: "held", ServiceAccount: "default", Addresses: at("10.1.0.5")}
-	c.until(agent, db, orphan, held)
+	c.until(agent, db, orphan, successor, held)
 	c.delete("held", 1)
-	c.until(agent, db, orphan)
+	c.until(agent, db, orphan, successor)
 	if _, err := c.admin.CoreV1().Pods(c.namespace).Get(t.Context(), "held", metav1.GetOptions{}); err != nil {
 		t.Errorf("the object is gone, and nothing was tested: %v", err)
 	}
