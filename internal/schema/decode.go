@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,7 +78,7 @@ func (v *Validator) Decode(obj *unstructured.Unstructured) (Object, error) {
 	}
 	into := empty()
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into); err != nil {
-		return nil, fmt.Errorf("decode %s %s/%s: the object does not fit its type", gvk.Kind, obj.GetNamespace(), obj.GetName())
+		return nil, fmt.Errorf("decode %s %s/%s: the object does not fit its type%s", gvk.Kind, obj.GetNamespace(), obj.GetName(), misfit(obj, empty()))
 	}
 	if gvk.Group == v1alpha1.GroupName {
 		spec := map[string]any{"spec": obj.Object["spec"]}
@@ -86,4 +88,17 @@ func (v *Validator) Decode(obj *unstructured.Unstructured) (Object, error) {
 	}
 	into.GetObjectKind().SetGroupVersionKind(gvk)
 	return into, nil
+}
+
+// misfit says which field does not fit, where that can be told. It never quotes a value, which could be a secret's.
+func misfit(obj *unstructured.Unstructured, into Object) string {
+	text, err := json.Marshal(obj.Object)
+	if err != nil {
+		return ""
+	}
+	var wrong *json.UnmarshalTypeError
+	if err := json.Unmarshal(text, into); errors.As(err, &wrong) && wrong.Field != "" {
+		return " at " + wrong.Field
+	}
+	return ""
 }

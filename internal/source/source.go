@@ -18,8 +18,8 @@ type Object interface {
 type Snapshot struct {
 	Objects map[string]Object // by plan.ObjectName; the namespace of a cluster-scoped object is empty: "GatewayClass//ebbgate"
 
-	// Unread are the objects, by their name in Objects, of which nothing but the targets and the status could be read, and
-	// why: they were never read whole. What they have on their targets nobody knows. May be nil.
+	// Unread are the policies, routes and Backends, by their name in Objects, of which nothing but targetRefs, parentRefs and
+	// the status could be read, and why: they were never read whole. What they are to do nobody knows. May be nil.
 	Unread map[string]string
 
 	// Locate tells the file and line of an object's field ("spec.rules[0].matches"), or of the nearest field above it

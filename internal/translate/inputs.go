@@ -84,6 +84,11 @@ func (in *inputs) fill(s *source.Snapshot) {
 }
 
 func (in *inputs) set(key string, object source.Object, unread string) {
+	if _, was := in.Unread.Peek(key); unread != "" {
+		in.Unread.Set(key, unread)
+	} else if was {
+		in.Unread.Delete(key)
+	}
 	switch o := object.(type) {
 	case *gwapiv1.GatewayClass:
 		in.Classes.Set(key, o)
@@ -123,6 +128,9 @@ func (in *inputs) set(key string, object source.Object, unread string) {
 }
 
 func (in *inputs) delete(key string, object source.Object) {
+	if _, was := in.Unread.Peek(key); was {
+		in.Unread.Delete(key)
+	}
 	switch object.(type) {
 	case *gwapiv1.GatewayClass:
 		in.Classes.Delete(key)

@@ -71,7 +71,7 @@ func (g *graph) translatePolicy(r *derive.Reader, key string, p attach.Policy) *
 		planned.Config = p.Kind.Translate(refs, p.Object)
 	} else {
 		planned.Config = p.Kind.Config()
-		refs.Invalid("spec", p.Unread, "write it as the CRD of this version has it, or upgrade the controller")
+		refs.Invalid("spec", p.Unread, attach.Mend)
 	}
 	for _, t := range result.targets {
 		if t.Attached() {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,9 +14,14 @@ import (
 // broken is an object that could not be read.
 type broken struct {
 	metav1.PartialObjectMetadata
-	targets source.Object // what has its targets and its status alone; nil where it has no targets
-	why     string
+	rest source.Object // what has of its spec alone what says where it belongs, and its status; nil where that cannot be read
+	why  string
 }
+
+const maxWhy = 1000 // bytes of why an object could not be read: it may name each of its fields
+
+// places are the fields of a spec that say where an object belongs: what a policy is on, and what a route is of.
+var places = []string{"targetRefs", "parentRefs"}
 
 // decode makes an object's Go type of what the API server sent, without what nobody here reads.
 func (s *Source) decode(kind string, object any) any {
@@ -33,12 +39,19 @@ func (s *Source) decode(kind string, object any) any {
 	if err == nil {
 		return typed
 	}
-	s.grumble(kind, fmt.Errorf("%s/%s keeps its last good version; a policy that has none closes its targets: %w", u.GetNamespace(), u.GetName(), err))
-	b := &broken{why: err.Error()}
+	s.grumble(kind, fmt.Errorf("%s/%s keeps its last good version; without one a policy closes its targets, and a route or a Backend is not served: %w", u.GetNamespace(), u.GetName(), err))
+	why := err.Error()
+	b := &broken{why: strings.ToValidUTF8(why[:min(len(why), maxWhy)], "")}
 	b.Namespace, b.Name, b.UID, b.ResourceVersion = u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()
-	if targets, written, _ := unstructured.NestedSlice(u.Object, "spec", "targetRefs"); written {
-		u.Object["spec"] = map[string]any{"targetRefs": targets}
-		b.targets, _ = s.schema.Decode(u) // nil where not even these can be read
+	spec := map[string]any{}
+	for _, field := range places {
+		if list, written, _ := unstructured.NestedSlice(u.Object, "spec", field); written {
+			spec[field] = list
+		}
+	}
+	if len(spec) > 0 || kind == "Backend" { // which belongs wherever it is named
+		u.Object["spec"] = spec
+		b.rest, _ = s.schema.Decode(u) // nil where not even this can be read
 	}
 	return b
 }

@@ -269,15 +269,15 @@ func (s *Source) snapshot() *source.Snapshot {
 			_, never := s.unread[key]
 			again := last != nil && last.GetUID() == object.GetUID()
 			switch {
-			case again && (b != nil && (!never || b.targets == nil) || last.GetResourceVersion() == object.GetResourceVersion()):
+			case again && (b != nil && (!never || b.rest == nil) || last.GetResourceVersion() == object.GetResourceVersion()):
 				object = last
 			case b == nil:
-			case b.targets == nil:
+			case b.rest == nil:
 				continue
 			default:
-				object = b.targets
+				object = b.rest
 			}
-			if objects[key] = object; b != nil && (never && again || object == b.targets) {
+			if objects[key] = object; b != nil && (never && again || object == b.rest) {
 				unread[key] = b.why
 			}
 		}

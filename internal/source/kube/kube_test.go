@@ -22,6 +22,7 @@ import (
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/source"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	backends = schema.GroupVersionResource{Group: v1alpha1.GroupName, Version: "v1alpha1", Resource: "backends"}
+	routes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
 	rails    = schema.GroupVersionResource{Group: v1alpha1.GroupName, Version: "v1alpha1", Resource: "guardrailspolicies"}
 	secrets  = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 )
@@ -44,12 +46,13 @@ type cluster struct {
 
 func start(t *testing.T, namespaces []string, objects ...runtime.Object) *cluster {
 	t.Helper()
-	lists := map[schema.GroupVersionResource]string{backends: "BackendList", rails: "GuardRailsPolicyList", secrets: "SecretList"}
+	lists := map[schema.GroupVersionResource]string{backends: "BackendList", rails: "GuardRailsPolicyList", routes: "HTTPRouteList", secrets: "SecretList"}
 	c := &cluster{t, dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, objects...), make(chan *source.Snapshot, 100)}
 	discovered := &fakediscovery.FakeDiscovery{Fake: &clienttesting.Fake{Resources: []*metav1.APIResourceList{
 		{GroupVersion: backends.GroupVersion().String(), APIResources: []metav1.APIResource{
 			{Name: "backends/status", Kind: "Backend"}, {Name: "backends", Kind: "Backend"}, {Name: "guardrailspolicies", Kind: "GuardRailsPolicy"},
 		}},
+		{GroupVersion: routes.GroupVersion().String(), APIResources: []metav1.APIResource{{Name: "httproutes", Kind: "HTTPRoute"}}},
 		{GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "secrets", Kind: "Secret"}}},
 	}}}
 	s := New(Config{Client: c.client, Discovery: discovered, SecretNamespaces: namespaces, Logger: slog.New(slog.DiscardHandler)})
@@ -180,6 +183,44 @@ func TestUnreadPolicies(t *testing.T) {
 		if third.Objects[key] != second.Objects[key] || len(third.Unread) > 0 {
 			t.Errorf("%s: it is not as it was: %+v, unread %q", name, third.Objects[key], third.Unread)
 		}
+	}
+}
+
+func httpRoute(version string, spec map[string]any) *unstructured.Unstructured {
+	spec["parentRefs"] = []any{map[string]any{"name": "egress"}}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": routes.GroupVersion().String(), "kind": "HTTPRoute", "spec": spec,
+		"metadata": map[string]any{"namespace": "ai", "name": "r", "resourceVersion": version, "uid": "r", "generation": int64(7)},
+		"status":   map[string]any{"parents": []any{map[string]any{"parentRef": map[string]any{"name": "other"}, "controllerName": "example.com/other"}}},
+	}}
+}
+
+// TestUnreadRoutesAndBackends: of what was never read whole there is what a status needs, and why; once it was read, it stays
+// as it was.
+func TestUnreadRoutesAndBackends(t *testing.T) {
+	const route, back = "HTTPRoute/ai/r", "Backend/ai/b"
+	other := func() map[string]any {
+		return map[string]any{"rules": []any{map[string]any{"timeouts": map[string]any{"request": int64(5)}}}}
+	}
+	c := start(t, nil, httpRoute("1", other()), backend("b", "1", "no number"))
+	first := c.until("both", func(o map[string]source.Object) bool { return len(o) == 2 })
+	r, b := first.Objects[route].(*gwapiv1.HTTPRoute), first.Objects[back].(*v1alpha1.Backend)
+	if len(r.Spec.ParentRefs) != 1 || len(r.Spec.Rules) != 0 || r.Generation != 7 || len(r.Status.Parents) != 1 || b.Spec.ExternalHostname != nil {
+		t.Errorf("%+v, %+v", r, b)
+	}
+	if !strings.HasSuffix(first.Unread[route], " at spec.rules.timeouts.request") || !strings.HasSuffix(first.Unread[back], " at spec.port.number") {
+		t.Errorf("unread %q", first.Unread)
+	}
+	_, err := c.client.Resource(routes).Namespace("ai").Update(t.Context(), httpRoute("2", map[string]any{"rules": []any{map[string]any{}}}), metav1.UpdateOptions{})
+	c.do("mend", err)
+	second := c.until("the route whole", func(o map[string]source.Object) bool { return o[route].GetResourceVersion() == "2" })
+	_, err = c.client.Resource(routes).Namespace("ai").Update(t.Context(), httpRoute("3", other()), metav1.UpdateOptions{})
+	c.do("break", err)
+	_, err = c.client.Resource(backends).Namespace("ai").Update(t.Context(), backend("b", "4", int64(443)), metav1.UpdateOptions{})
+	c.do("mend", err)
+	third := c.until("the Backend whole", func(o map[string]source.Object) bool { return port(o[back]) == 443 })
+	if third.Objects[route] != second.Objects[route] || len(third.Unread) > 0 {
+		t.Errorf("it is not as it was: %+v, unread %q", third.Objects[route], third.Unread)
 	}
 }
 

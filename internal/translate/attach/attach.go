@@ -64,6 +64,7 @@ type Inputs struct {
 	Secrets    derive.Source[*corev1.Secret]
 	ConfigMaps derive.Source[*corev1.ConfigMap]
 	Grants     derive.Source[*gwapiv1.ReferenceGrant]
+	Unread     derive.Source[string]        // why routes and Backends could not be read but for what says where they belong
 	Others     derive.Source[source.Object] // of kinds that nothing translates
 	Fleets     derive.Source[*Fleet]        // by the key of their Gateway
 	Pods       derive.Source[*plan.Workload]
@@ -95,6 +96,7 @@ func NewInputs(g *derive.Graph, kubernetes bool, controllerNamespace, clusterNam
 		Secrets:    derive.NewSource[*corev1.Secret](g),
 		ConfigMaps: derive.NewSource[*corev1.ConfigMap](g),
 		Grants:     derive.NewSource[*gwapiv1.ReferenceGrant](g),
+		Unread:     derive.NewSource[string](g),
 		Others:     derive.NewSource[source.Object](g),
 		Fleets:     derive.NewSource[*Fleet](g),
 		Hears:      NewHears(g),
@@ -146,6 +148,15 @@ func (in *Inputs) Endpoint(pod *plan.Workload) bool {
 func (in *Inputs) Pod(r *derive.Reader, namespace string, address netip.Addr) bool {
 	pods := derive.Select(r, in.podsByAddress, address.String())
 	return len(pods) > 0 && !slices.ContainsFunc(pods, func(pod *plan.Workload) bool { return pod.Namespace() != namespace })
+}
+
+// Mend is what to do about an object that could not be read.
+const Mend = "write it as the CRD of this version has it, or upgrade the controller"
+
+// Illegible is why a route or a Backend could not be read; empty where it was.
+func (in *Inputs) Illegible(r *derive.Reader, key string) string {
+	why, _ := derive.Get(r, in.Unread.Collection, key)
+	return why
 }
 
 // EndpointSlices are those of a Service, by its name.

@@ -57,6 +57,11 @@ func (t *Translated) translate(r *derive.Reader, in *attach.Inputs, problems *at
 	refuse := func(field, message, mend string) {
 		problems.Add(attach.Accepted, string(gwapiv1.PolicyReasonInvalid), field, message, mend)
 	}
+	if why := in.Illegible(r, key); why != "" {
+		refuse("spec", why, attach.Mend)
+		t.close(problems)
+		return
+	}
 	t.protocol(refuse)
 	switch b.Spec.Type {
 	case v1alpha1.BackendTypeExternalHostname:
@@ -70,9 +75,14 @@ func (t *Translated) translate(r *derive.Reader, in *attach.Inputs, problems *at
 		refuse("spec.type", fmt.Sprintf("type %s is not supported in this version", b.Spec.Type), "write ExternalHostname or Addresses")
 	}
 	t.secure(r, in, problems)
+	t.close(problems)
+}
+
+// close leaves the Backend in the plan with a fault where it cannot be served.
+func (t *Translated) close(problems *attach.Problems) {
 	t.Problems = problems.List
 	if !attach.Served(t.Problems) {
-		t.Plan.Fault = &plan.Fault{Reason: t.Problems[0].Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(key), t.Problems[0].Field, t.Problems[0].Message)}
+		t.Plan.Fault = &plan.Fault{Reason: t.Problems[0].Reason, Message: fmt.Sprintf("%s: %s: %s", attach.Words(problems.Object), t.Problems[0].Field, t.Problems[0].Message)}
 	}
 }
 

@@ -27,9 +27,11 @@ type Attached struct {
 }
 
 // Attach judges the parentRefs of a route. A Gateway of another controller's is none of ours; one that does not exist is
-// the user's slip standalone, and on Kubernetes perhaps another controller's.
+// the user's slip standalone, and on Kubernetes perhaps another controller's. A route that could not be read attaches to none:
+// nobody knows which requests are its.
 func Attach(r *derive.Reader, in *attach.Inputs, gateways *derive.Collection[*attach.Gateway], key string, route *attach.Route) map[string]*Attached {
 	a := &Attached{Route: route}
+	illegible := in.Illegible(r, key)
 	for i, ref := range route.Common.ParentRefs {
 		if attach.Or(ref.Group, gwapiv1.GroupName) != gwapiv1.GroupName || attach.Or(ref.Kind, "Gateway") != "Gateway" {
 			continue
@@ -37,7 +39,9 @@ func Attach(r *derive.Reader, in *attach.Inputs, gateways *derive.Collection[*at
 		name := attach.Or(ref.Namespace, route.GetNamespace()) + "/" + string(ref.Name)
 		problems := attach.Problems{Object: key}
 		p := Parent{Ref: ref, Field: fmt.Sprintf("spec.parentRefs[%d]", i)}
-		if g, ours := derive.Get(r, gateways, name); ours {
+		if g, ours := derive.Get(r, gateways, name); ours && illegible != "" {
+			problems.Add(attach.Accepted, string(gwapiv1.RouteReasonUnsupportedValue), "spec", illegible, attach.Mend)
+		} else if ours {
 			p.Attachment = in.Parent(r, &problems, p.Field, route, ref, g)
 		} else if _, foreign := derive.Get(r, in.Gateways.Collection, "Gateway/"+name); foreign || in.Kubernetes {
 			continue
