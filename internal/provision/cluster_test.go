@@ -37,6 +37,7 @@ type cluster struct {
 
 	mu      sync.Mutex
 	written []string
+	before  func(*http.Request) // called before each request
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -69,6 +70,9 @@ type recorder struct {
 }
 
 func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	if r.before != nil {
+		r.before(request)
+	}
 	if request.Method != http.MethodGet {
 		r.mu.Lock()
 		r.written = append(r.written, request.Method)

@@ -12,6 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,8 +22,10 @@ import (
 	"github.com/ebbgate/ebbgate/internal/problem"
 )
 
-// mendEvery is how often a Deployment that is changed again and again is brought back.
-const mendEvery = time.Minute
+const (
+	mendEvery   = time.Minute // between two times that a Deployment is brought back which is changed again and again
+	settleTries = 5           // while others write it
+)
 
 // settled is a Gateway's Deployment as the API server made it of ours: with its defaults, and with what the cluster's own
 // webhooks write into it.
@@ -48,19 +51,44 @@ func (a *Applier) kept(g *gwapiv1.Gateway) settled {
 
 // settle takes out of a Deployment what server-side apply leaves in it, others' containers, volumes and all else that we do
 // not write: it gives the API server our spec whole, to default it anew. Where that changes nothing, nothing is written.
-// What stays of others' are the number of replicas, where an autoscaler has it, and annotations of the Pods, which are how
-// kubectl restarts a rollout. before is the Deployment that was there; nil where there was none.
+// before is the Deployment that was there; nil where there was none.
 func (a *Applier) settle(ctx context.Context, g *gwapiv1.Gateway, k kind, fields map[string]any, before Object, d *appsv1.Deployment) (Object, error) {
-	spec, _, err := unstructured.NestedMap(fields, "spec")
+	made, err := a.whole(ctx, k, fields, d)
+	for tries := 1; apierrors.IsConflict(err) && tries < settleTries; tries++ { // while it rolls over, its status is written all the time
+		o, failed := k.get(ctx, d.Namespace, d.Name)
+		if failed != nil || o.GetUID() != d.UID {
+			break
+		}
+		made, err = a.whole(ctx, k, fields, o.(*appsv1.Deployment))
+	}
 	if err != nil {
 		return d, err
+	}
+	hash, last := applied(fields), a.kept(g)
+	next := settled{uid: made.UID, hash: hash, spec: made.Spec, mended: last.mended}
+	if was, ok := before.(*appsv1.Deployment); ok && (last.uid == made.UID && last.hash == hash || was.Annotations[AnnotationApplied] == hash) &&
+		!same(was.Spec, made.Spec) { // and we had nothing to change
+		next.mended = a.now()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settled[types.NamespacedName{Namespace: g.Namespace, Name: g.Name}] = next
+	return made, nil
+}
+
+// whole gives the API server our spec in place of a Deployment's as it was seen. What stays of others' are the number of
+// replicas, where an autoscaler has it, and annotations of the Pods, which are how kubectl restarts a rollout.
+func (a *Applier) whole(ctx context.Context, k kind, fields map[string]any, d *appsv1.Deployment) (*appsv1.Deployment, error) {
+	spec, _, err := unstructured.NestedMap(fields, "spec")
+	if err != nil {
+		return nil, err
 	}
 	if _, ours := spec["replicas"]; !ours && d.Spec.Replicas != nil {
 		spec["replicas"] = int64(*d.Spec.Replicas)
 	}
 	if len(d.Spec.Template.Annotations) > 0 { // ours among them
 		if err := unstructured.SetNestedStringMap(spec, d.Spec.Template.Annotations, "template", "metadata", "annotations"); err != nil {
-			return d, err
+			return nil, err
 		}
 	}
 	data, err := json.Marshal([]map[string]any{ // a resourceVersion that is no longer the newest is a conflict
@@ -68,23 +96,13 @@ func (a *Applier) settle(ctx context.Context, g *gwapiv1.Gateway, k kind, fields
 		{"op": "replace", "path": "/spec", "value": spec},
 	})
 	if err != nil {
-		return d, err
+		return nil, err
 	}
 	o, err := k.patch(ctx, d.Namespace, d.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
 	if err != nil {
-		return d, err
+		return nil, err
 	}
-	made := o.(*appsv1.Deployment)
-	hash := applied(fields)
-	last := a.kept(g)
-	next := settled{uid: made.UID, hash: hash, spec: made.Spec, mended: last.mended}
-	if before != nil && before.GetGeneration() != made.Generation && (last.uid == made.UID && last.hash == hash || before.GetAnnotations()[AnnotationApplied] == hash) {
-		next.mended = a.now() // we had nothing to change
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.settled[types.NamespacedName{Namespace: g.Namespace, Name: g.Name}] = next
-	return made, nil
+	return o.(*appsv1.Deployment), nil
 }
 
 // stays reports whether an object has no more in it than the API server made of ours. Of a Deployment it is unknown until it
@@ -95,7 +113,7 @@ func (a *Applier) stays(g *gwapiv1.Gateway, live Object, fields map[string]any) 
 		return true
 	}
 	is := a.kept(g)
-	return is.uid == d.UID && is.hash == applied(fields) && equality.Semantic.DeepEqual(bare(is.spec), bare(d.Spec))
+	return is.uid == d.UID && is.hash == applied(fields) && same(is.spec, d.Spec)
 }
 
 // fought is the problem where somebody has changed a Deployment again, too soon to bring it back again.
@@ -120,6 +138,8 @@ func bare(spec appsv1.DeploymentSpec) appsv1.DeploymentSpec {
 	spec.Replicas, spec.Template.Annotations = nil, nil
 	return spec
 }
+
+func same(a, b appsv1.DeploymentSpec) bool { return equality.Semantic.DeepEqual(bare(a), bare(b)) }
 
 // differs says where two specs of a Deployment do, at first.
 func differs(a, b appsv1.DeploymentSpec) string {

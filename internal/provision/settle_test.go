@@ -2,12 +2,15 @@ package provision
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -92,6 +95,32 @@ func TestClusterBringsBackWhatItFinds(t *testing.T) {
 	applied, _ = w.apply(v1alpha1.GatewayParametersSpec{})
 	w.same("mended", 1, len(applied.Mended))
 	w.same("containers", 1, len(w.deployment().Spec.Template.Spec.Containers))
+}
+
+// TestClusterSettlesWhileItRolls has somebody write the Deployment between what is seen of it and what is written, as the
+// controller of Deployments writes its status, and an autoscaler its replicas.
+func TestClusterSettlesWhileItRolls(t *testing.T) {
+	w := newCluster(t)
+	meanwhile := func(times int) {
+		w.before = func(r *http.Request) {
+			if r.Header.Get("Content-Type") == string(types.JSONPatchType) && times > 0 {
+				times--
+				w.somebody(types.MergePatchType, fmt.Sprintf(`{"metadata":{"annotations":{"example.com/rolls":"%d"}},"spec":{"replicas":%d}}`, times, 5+times))
+			}
+		}
+	}
+	scaled := deployed(v1alpha1.ProxyDeployment{Autoscaling: &v1alpha1.ProxyAutoscaling{Min: 2, Max: 9, CPU: 70}})
+	meanwhile(settleTries - 1)
+	applied, _ := w.apply(scaled)
+	w.same("mended", []string(nil), applied.Mended)
+	w.same("the autoscaler's number", int32(5), *w.deployment().Spec.Replicas)
+	_, written := w.apply(scaled)
+	w.same("written again", 0, written)
+	meanwhile(settleTries)
+	objects, _ := Objects(w.gateway, nil, config)
+	if _, err := w.applier.Apply(t.Context(), w.gateway, objects); !apierrors.IsConflict(err) {
+		t.Errorf("written all the time: %v", err)
+	}
 }
 
 // TestClusterFights has somebody write a sidecar into the Deployment whenever it is gone.
