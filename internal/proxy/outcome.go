@@ -151,11 +151,12 @@ func (j *journey) clientFailed(err error) *exchange.Refusal {
 	j.outcome.final = true
 	j.conn.Last()
 	refusal := exchange.Refuse(exchange.BadRequest, "the request's body ended early or broke the rules of its framing")
-	refusal.Log = words(err)
-	var wrong *http1.Error
-	if !errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*http1.Error](err); ok {
+		refusal = malformed(wrong)
+	} else {
 		j.x.Aborted = "client"
 	}
+	refusal.Log = words(err)
 	return refusal
 }
 

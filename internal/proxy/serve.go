@@ -292,17 +292,23 @@ func (s *Server) Broken(c accept.Client, peer *http1.Error) {
 	}
 	refusal := exchange.Refuse(exchange.RequestTimeout, "the request's head took too long")
 	if peer != nil {
-		refusal = exchange.Refuse(exchange.BadRequest, peer.Text)
-		refusal.Status = peer.Status
-		switch peer.Status {
-		case http.StatusRequestHeaderFieldsTooLarge:
-			refusal.Reason = exchange.HeadTooLarge
-		case http.StatusServiceUnavailable:
-			refusal.Reason = exchange.Overloaded
-		}
+		refusal = malformed(peer)
 	}
 	j.refuse(refusal)
 	j.end()
+}
+
+// malformed is the refusal of a request that breaks HTTP's rules, or the codec's bounds.
+func malformed(peer *http1.Error) *exchange.Refusal {
+	refusal := exchange.Refuse(exchange.BadRequest, peer.Text)
+	refusal.Status = peer.Status
+	switch peer.Status {
+	case http.StatusRequestHeaderFieldsTooLarge:
+		refusal.Reason = exchange.HeadTooLarge
+	case http.StatusServiceUnavailable:
+		refusal.Reason = exchange.Overloaded
+	}
+	return refusal
 }
 
 // connection is what identify asks of a client's connection.

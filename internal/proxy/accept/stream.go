@@ -160,6 +160,11 @@ func (st *Stream) adopt() error {
 	if err := http1.Adopt(r, f, st.set.set.config.Limits); err != nil {
 		return err
 	}
+	if r.Length == 0 {
+		if err := st.ends(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.Upgrade != "":
 		r.Length = exchange.LengthAbsent // what follows is the tunnel
@@ -172,6 +177,22 @@ func (st *Stream) adopt() error {
 		r.Length = 0 // HTTP/1.1 servers want it said (RFC 9110, section 8.6)
 	}
 	return st.clean()
+}
+
+// ends waits for the end of a request that states a body of no bytes: what else came would make it one that must not be
+// passed on (RFC 9113, section 8.1.1), and nobody reads it later.
+func (st *Stream) ends() error {
+	st.Watch.Arm(watch.HeadTimeout, headTimeout)
+	n, err := st.request.Body.Read(make([]byte, 1))
+	cause := st.Watch.Cause()
+	st.Watch.Disarm()
+	switch {
+	case n == 0 && errors.Is(err, io.EOF):
+		return nil
+	case cause == watch.HeadTimeout:
+		return err
+	}
+	return &http1.Error{Status: http.StatusBadRequest, Text: "a body longer than its Content-Length of 0"}
 }
 
 // announced are trailers' names as a Trailer field has them.

@@ -30,7 +30,7 @@ type Answer struct {
 	Body     []byte
 	Trailers []hpack.HeaderField
 	Ended    bool           // by END_STREAM
-	Reset    *http2.ErrCode // by RST_STREAM
+	Reset    *http2.ErrCode // by RST_STREAM, the first one
 }
 
 // Status is the last head's; empty while there is none.

@@ -59,7 +59,7 @@ func (c *Conn) take(frame http2.Frame) {
 			a.Ended = frame.StreamEnded()
 		}
 	case *http2.RSTStreamFrame:
-		if a != nil {
+		if a != nil && a.Reset == nil { // net/http's server sends another one where its handler ends by a panic
 			code := frame.ErrCode
 			a.Reset = &code
 		}

@@ -1,6 +1,6 @@
 // Package command builds the real ebbgate and runs it as a process for tests: what it prints can be waited for, and it is
 // ended by its own process id; and the programs that are its clients, those of Node.js too. It knows nothing of
-// configuration. The tests of test/e2e, test/protocols and test/sdk call it.
+// configuration. The tests of test/attacks, test/e2e, test/protocols and test/sdk call it.
 package command
 
 import (
