@@ -23,13 +23,16 @@ type Limits struct {
 // for little data.
 const extensionCredit = 8 << 10
 
-// DefaultHeadBytes is the default of Limits.HeadBytes.
-const DefaultHeadBytes = 64 << 10
+// The defaults of Limits.HeadBytes and Limits.Fields.
+const (
+	DefaultHeadBytes = 64 << 10
+	DefaultFields    = 128
+)
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		HeadBytes:      cmp.Or(max(l.HeadBytes, 0), DefaultHeadBytes),
-		Fields:         cmp.Or(max(l.Fields, 0), 128),
+		Fields:         cmp.Or(max(l.Fields, 0), DefaultFields),
 		Target:         cmp.Or(max(l.Target, 0), 16<<10),
 		ChunkExtension: cmp.Or(max(l.ChunkExtension, 0), 256),
 		TrailerBytes:   cmp.Or(max(l.TrailerBytes, 0), 8<<10),

@@ -175,6 +175,9 @@ func (j *journey) cut(err error, a *exchange.Attempt) *exchange.Refusal {
 		return refusal
 	}
 	refusal := exchange.Refuse(exchange.UpstreamReset, "the destination ended its answer before it was complete")
+	if _, wrong := errors.AsType[*http1.Error](err); wrong || dial.Malformed(err) {
+		refusal = exchange.Refuse(exchange.UpstreamInvalid, details[exchange.UpstreamInvalid])
+	}
 	refusal.Log = words(err)
 	return refusal
 }

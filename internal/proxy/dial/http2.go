@@ -458,11 +458,14 @@ func StreamEnded(err error) bool {
 	return ok
 }
 
-// Malformed reports whether net/http itself ended a stream because of what the far side sent on it (RFC 9113, section 8.1.1).
+// Malformed reports whether net/http itself ended a stream because of what the far side sent on it (RFC 9113, section
+// 8.1.1). That it was longer than it said, net/http tells by the text of its error alone: test/attacks has a far side that is.
 func Malformed(err error) bool {
 	const protocol = 0x1
-	stream, ok := errors.AsType[streamError](err)
-	return ok && stream.Code == protocol && !stream.byPeer()
+	if stream, ok := errors.AsType[streamError](err); ok {
+		return stream.Code == protocol && !stream.byPeer()
+	}
+	return err != nil && strings.Contains(err.Error(), "net/http: server replied with more than declared Content-Length")
 }
 
 func (e streamError) byPeer() bool { return e.Cause != nil && e.Cause.Error() == "received from peer" }

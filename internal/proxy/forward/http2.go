@@ -153,10 +153,7 @@ func (l *h2) answer(c *Call) error {
 		if strings.Contains(err.Error(), "extended connect not supported by peer") {
 			return wrong("the far side does not switch protocols over HTTP/2")
 		}
-		if dial.Malformed(err) {
-			return errors.Join(wrong("malformed head"), err)
-		}
-		return errors.Join(ErrUpstream, err)
+		return unwell(err)
 	}
 	l.res = res
 	size := 0
@@ -177,7 +174,7 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 		Version: exchange.HTTP2, Status: l.res.StatusCode, Phrase: http.StatusText(l.res.StatusCode),
 		Header: res.Header, Trailer: res.Trailer, Length: exchange.LengthUnknown,
 	}
-	if res.Status < http.StatusOK || res.Status > 599 {
+	if digits, _, _ := strings.Cut(l.res.Status, " "); len(digits) != 3 || res.Status < http.StatusOK || res.Status > 599 {
 		return wrong("status that is none")
 	}
 	for _, name := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} { // RFC 9113, section 8.2.2
@@ -186,9 +183,13 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 		}
 	}
 	var room [32]string
-	names := room[:0]
-	for name := range l.res.Header {
+	names, lines := room[:0], 0
+	for name, values := range l.res.Header {
 		names = append(names, name)
+		lines += len(values)
+	}
+	if lines > http1.DefaultFields {
+		return wrong("too many fields")
 	}
 	slices.Sort(names)
 	for _, name := range names {
@@ -217,7 +218,8 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 		l.switched(res)
 	case l.res.ContentLength == 0 && res.Length == exchange.LengthUnknown && len(l.res.Trailer) == 0: // END_STREAM with the head: net/http's body is then no http.NoBody
 		res.Length = 0
-	case res.Length == 0 && l.over():
+	case res.Length == 0:
+		return l.empty(res)
 	default:
 		res.Body = incoming{l, res}
 	}
@@ -225,11 +227,24 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 	return nil
 }
 
-// over waits for the end of an answer that says it has no body, and reports whether nothing else came. Its head then goes on
-// with the stream's end on it, as it came: to gRPC's clients it is trailers, and a head that is not the end has other rules.
-func (l *h2) over() bool {
-	n, err := l.res.Body.Read(make([]byte, 1))
-	return n == 0 && errors.Is(err, io.EOF) && len(l.res.Trailer) == 0
+// empty waits for the end of an answer that says it has no body. Its head then goes on with the stream's end on it, as it
+// came: to gRPC's clients it is trailers, and a head that is not the end has other rules.
+func (l *h2) empty(res *exchange.Response) error {
+	switch _, err := l.res.Body.Read(make([]byte, 1)); {
+	case !errors.Is(err, io.EOF):
+		return unwell(err)
+	case len(l.res.Trailer) > 0:
+		res.Body = incoming{l.res, res}
+	}
+	return nil
+}
+
+// unwell is an answer that came to nothing.
+func unwell(err error) error {
+	if dial.Malformed(err) {
+		return errors.Join(wrong("malformed answer"), err)
+	}
+	return errors.Join(ErrUpstream, err)
 }
 
 // switched says in HTTP/1.1's words that the stream speaks the other protocol now.
@@ -340,8 +355,11 @@ type interim struct {
 func (i *interim) take(code int, header textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.count++; i.count > interimMax {
+	switch i.count++; {
+	case i.count > interimMax:
 		return &http1.Error{Status: http.StatusBadGateway, Text: "too many interim answers"}
+	case code == http.StatusSwitchingProtocols: // which HTTP/2 has not (RFC 9113, section 8.6), and a client of HTTP/1.1 would believe
+		return &http1.Error{Status: http.StatusBadGateway, Text: "protocol switched over HTTP/2"}
 	}
 	if code == http.StatusContinue || i.over {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,9 +42,12 @@ func (c *Call) switches() error {
 	if r.Upgrade == "" {
 		return wrong("protocol switched unasked")
 	}
-	protocol := res.Header.Get("Upgrade")
-	if protocol == "" {
+	protocol := strings.Join(res.Header.Values("Upgrade"), ", ")
+	switch {
+	case protocol == "": // over HTTP/2, which does not say it
 		protocol = r.Upgrade
+	case !within(protocol, r.Upgrade):
+		return wrong("protocol switched to another than was asked for")
 	}
 	clean(&res.Header)
 	c.switched = true
@@ -58,6 +62,20 @@ func (c *Call) switches() error {
 	res.Header.Add("Connection", "Upgrade")
 	res.Header.Add("Upgrade", protocol)
 	return nil
+}
+
+// within reports whether each of a list of protocols is in another one (RFC 9110, section 7.8).
+func within(list, other string) bool {
+	for p := range strings.SplitSeq(list, ",") {
+		found := false
+		for o := range strings.SplitSeq(other, ",") {
+			found = found || exchange.EqualFold(strings.Trim(o, " \t"), strings.Trim(p, " \t"))
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 // unswitched refuses an answer that an HTTP/2 client would take for a switch (RFC 8441, section 5).
