@@ -2,7 +2,7 @@
 
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Tools that are not shipped and need much that the programs do not are modules of their own.
-TOOLS    := deploy/image test/conformance
+TOOLS    := deploy/image test/conformance test/h2spec
 POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/policy/... ./test/...
 FUZZTIME ?= 60s
 

@@ -154,6 +154,7 @@ var dependencies = map[string]string{
 	"github.com/prometheus/client_golang":          "observe, controller: metrics in the format that every monitoring reads",
 	"github.com/rogpeppe/go-internal":              "tests: golden cases as txtar files, commands as testscript files",
 	"github.com/spf13/cobra":                       "the command: subcommands, flags, help and completion",
+	"github.com/summerwind/h2spec":                 "test/h2spec, a module of its own: tests of servers of HTTP/2 that others wrote",
 	"go.uber.org/goleak":                           "tests: no goroutine outlives what started it",
 	"go.yaml.in/yaml/v3":                           "source/file: YAML nodes with their lines, for problems that say where",
 	"golang.org/x/net":                             "dial: extended CONNECT, which net/http's client refuses; testkit: frames and HPACK of HTTP/2, for far sides and clients that misbehave",

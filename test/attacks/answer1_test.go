@@ -30,6 +30,7 @@ const cut = "cut"
 // TestAnswersOfHTTP1 has a far side answer each attack to a client of each version. Canaries follow on the client's connection
 // and on another, and get their own answers: over another connection than what was wrong came on.
 func TestAnswersOfHTTP1(t *testing.T) {
+	t.Parallel()
 	list := replies1()
 	f := fake(t, func(c *fakeConn) {
 		in := bufio.NewReader(c)

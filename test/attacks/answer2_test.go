@@ -84,6 +84,7 @@ type frames struct {
 
 // TestAnswersOfHTTP2 is TestAnswersOfHTTP1 for far sides of HTTP/2, of whose connections each stream stands by itself.
 func TestAnswersOfHTTP2(t *testing.T) {
+	t.Parallel()
 	list := slices.Concat(badHeads(), replies2())
 	f := fake(t, func(c *fakeConn) { (&session{conn: c}).run(list) })
 	g := serve(t, far{host: host, address: f.address, protocol: plan.HTTP2})

@@ -6,9 +6,16 @@
 package attacks
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // far sides that wait for each other most of the time
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}

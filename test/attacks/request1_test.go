@@ -41,6 +41,7 @@ func marked(text, host0 string, id int) string {
 
 // TestRequestsOfHTTP1 sends each attack to each far side, the gateway's canary behind it, and then one on another connection.
 func TestRequestsOfHTTP1(t *testing.T) {
+	t.Parallel()
 	list := targets(t)
 	var fars []far
 	for _, f := range list {

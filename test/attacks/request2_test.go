@@ -24,6 +24,7 @@ type stream struct {
 
 // TestRequestsOfHTTP2 sends each attack to each far side, then a canary on another stream and one on another connection.
 func TestRequestsOfHTTP2(t *testing.T) {
+	t.Parallel()
 	list := targets(t)
 	var fars []far
 	for _, f := range list {

@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 // patience bounds a wait that ends at once where all is well.
 const patience = 20 * time.Second
 
-// far is a far side as the gateway reaches it, and by which host.
+// far is a far side as the gateway reaches it, and by which host: empty, by any.
 type far struct {
 	host     string
 	address  string
@@ -66,9 +67,13 @@ func serve(t *testing.T, far ...far) *gateway {
 	}
 	for i, f := range far {
 		b := backend(f)
+		var hostnames []string // of a far side without a host: all
+		if f.host != "" {
+			hostnames = []string{f.host}
+		}
 		p.Backends = append(p.Backends, b)
 		p.Rules = append(p.Rules, &plan.Rule{
-			Name: fmt.Sprintf("HTTPRoute/t/r%d#0", i), Route: fmt.Sprintf("HTTPRoute/t/r%d", i), Hostnames: []string{f.host},
+			Name: fmt.Sprintf("HTTPRoute/t/r%d#0", i), Route: fmt.Sprintf("HTTPRoute/t/r%d", i), Hostnames: hostnames,
 			Matches:  []plan.Match{{Path: plan.ValueMatch{Type: plan.PathPrefix, Value: "/"}}},
 			Parents:  []plan.Parent{{Gateway: "t/g", Listener: "plain"}, {Gateway: "t/g", Listener: "secure"}},
 			Backends: []plan.RuleBackend{{Backend: b.Name, Weight: 1}},
@@ -84,7 +89,7 @@ func serve(t *testing.T, far ...far) *gateway {
 func backend(f far) *plan.Backend {
 	a := netip.MustParseAddrPort(f.address)
 	return &plan.Backend{
-		Name: "Backend/t/" + f.host, Origin: plan.Literal, Hostname: f.host, Port: int(a.Port()), Protocol: f.protocol,
+		Name: "Backend/t/" + f.host, Origin: plan.Literal, Hostname: cmp.Or(f.host, "any.test"), Port: int(a.Port()), Protocol: f.protocol,
 		Addresses: []plan.Endpoint{{Address: a.Addr().String(), Port: int(a.Port())}},
 	}
 }

@@ -26,6 +26,7 @@ const (
 	maxHandlers      = 64 << 10 // all connections
 	streamWindow     = 256 << 10
 	connectionWindow = 4<<20 - 1 // the most that net/http takes: one stream that nobody reads is not to hold up the others
+	frameSize        = 16 << 10  // the least that HTTP/2 has (RFC 9113, section 4.2): each connection keeps room for one
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 15 * time.Second
 	takeTimeout      = 30 * time.Second // for a client to take what net/http still holds of an answer that is over
@@ -70,7 +71,8 @@ func newH2(s *Set) *h2 {
 		},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
-			SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
+			MaxReadFrameSize: frameSize,
+			SendPingTimeout:  pingAfter, PingTimeout: pingTimeout,
 		},
 	}
 	go func() {
