@@ -138,7 +138,8 @@ func TestFloods(t *testing.T) {
 				}
 			}
 			<-r.gone
-			if n := s.reached(Frames); n != 1 && name != "continuations" { // net/http refuses those itself
+			answered := name == "ping" || name == "settings" // net/http ends a connection too where many answers wait to be written
+			if n := s.reached(Frames); n != 1 && name != "continuations" && !answered {
 				t.Errorf("the limit was reached %d times, after %d frames", n, sent/9)
 			}
 			if err := newRude(t, address).request("GET", true); err != nil {

@@ -219,7 +219,9 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 	case l.res.ContentLength == 0 && res.Length == exchange.LengthUnknown && len(l.res.Trailer) == 0: // END_STREAM with the head: net/http's body is then no http.NoBody
 		res.Length = 0
 	case res.Length == 0:
-		return l.empty(res)
+		if err := l.empty(res); err != nil {
+			return err
+		}
 	default:
 		res.Body = incoming{l, res}
 	}
@@ -234,7 +236,7 @@ func (l *h2) empty(res *exchange.Response) error {
 	case !errors.Is(err, io.EOF):
 		return unwell(err)
 	case len(l.res.Trailer) > 0:
-		res.Body = incoming{l.res, res}
+		res.Body = incoming{l, res}
 	}
 	return nil
 }
