@@ -169,7 +169,9 @@ func (c *Client) heed(ctx context.Context, conn grpc.ClientConnInterface) (progr
 			return progressed, errors.New("there are more workloads than there can be")
 		default:
 			for name, w := range changed {
-				all[name] = w
+				if all[name] = w; w == nil {
+					delete(all, name)
+				}
 			}
 			if end {
 				c.config.Workloads(all, true)

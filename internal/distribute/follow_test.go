@@ -104,6 +104,11 @@ func TestWorkloads(t *testing.T) {
 	if a := r.server.Acknowledged("a/gw"); a.Connected != 1 {
 		t.Errorf("a proxy that hears of Pods counts as %d", a.Connected)
 	}
+	late := r.proxy("token-of-a/gw", nil)
+	if n := late.known(map[string]*plan.Workload{}, moved, c); n != 1 {
+		t.Errorf("who comes late heard of all %d times", n)
+	}
+	r.logged("msg=\"Pods are known\" pods=2", 2) // of three that it was told of one has gone
 
 	// Another server has what changed meanwhile.
 	r.stop()
