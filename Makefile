@@ -41,6 +41,7 @@ fuzz: ## run every fuzz target for FUZZTIME (60s) each
 bench: ## measure against nginx and HAProxy (ROUNDS, SECONDS: rounds and seconds a round)
 	bash test/install.sh
 	ROUND_SECONDS=$(SECONDS) bash test/bench/run.sh
+	ROUND_SECONDS=$(SECONDS) ROWS=get bash test/bench/run.sh -routes 10000
 
 campaign: ## send 100,000 requests to destinations that fail at random, and write docs/campaign.md
 	go test -count 1 -timeout 60m ./test/campaign -run TestCampaign -requests 100000 -report $(CURDIR)/docs/campaign.md

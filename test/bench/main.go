@@ -32,7 +32,8 @@ type options struct {
 	rounds  int
 	tries   int           // rounds at most, disturbed ones included
 	each    time.Duration // one measurement
-	streams int           // that have events; twice as many are idle
+	streams int           // that have events; idle ones are a multiple
+	routes  int           // beside those of the rows
 	works   []work
 	proxies []string
 	profile string // folder for CPU profiles of Ebbgate; empty is none
@@ -89,6 +90,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.tries, "tries", 0, fmt.Sprintf("rounds at most for a row where others disturb them, up to %d; 0 is twice the rounds", maxTries))
 	flags.Float64Var(&seconds, "seconds", 5, fmt.Sprintf("length of a measurement in seconds, 0.2 to %d", maxSeconds))
 	flags.IntVar(&o.streams, "streams", 500, fmt.Sprintf("streams that have events, 1 to %d; a ninth of those that are measured idle", maxStreams))
+	flags.IntVar(&o.routes, "routes", 0, fmt.Sprintf("further routes among which each proxy finds that of the request, up to %d", maxRoutes))
 	flags.StringVar(&rows, "rows", "", "rows to measure, separated by commas; empty is all: "+strings.Join(workNames(), ","))
 	flags.StringVar(&only, "only", "", "proxies to measure, separated by commas; empty is all: "+strings.Join(proxyNames(), ","))
 	flags.StringVar(&o.profile, "profile", "", "folder to write a profile of Ebbgate to, one a row: of CPU, of idle of memory; what was measured meanwhile is marked")
@@ -110,6 +112,9 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	if o.streams < 1 || o.streams > maxStreams {
 		return options{}, fmt.Errorf("streams are 1 to %d", maxStreams)
 	}
+	if o.routes < 0 || o.routes > maxRoutes {
+		return options{}, fmt.Errorf("further routes are %d at most", maxRoutes)
+	}
 	return o.choose(rows, only)
 }
 
@@ -120,6 +125,9 @@ func (o options) choose(rows, only string) (options, error) {
 		return options{}, err
 	}
 	for _, w := range works(o.streams) {
+		if o.routes > 0 {
+			w.title += fmt.Sprintf(", among %d routes", o.routes)
+		}
 		if slices.Contains(chosen, w.name) {
 			o.works = append(o.works, w)
 		}

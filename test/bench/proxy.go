@@ -42,6 +42,20 @@ type settings struct {
 	Upstream, Closing, Calls                  int
 	Upstreams                                 map[string]int // by name, also those that are not nginx's
 	Streams                                   int            // at most
+	Others                                    [][]string     // paths of further routes, as many as one HTTPRoute takes at a time
+}
+
+// others are the paths of so many routes.
+func others(routes int) (groups [][]string) {
+	const most = 16 // rules of an HTTPRoute
+	for i := range routes {
+		if i%most == 0 {
+			groups = append(groups, nil)
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], fmt.Sprintf("/v%d/x", i+2))
+	}
+	return groups
 }
 
 // Host is what an upstream is called.
@@ -98,6 +112,9 @@ func (r *rig) startNginx(ctx context.Context, p *proxy, set settings) error {
 }
 
 func (r *rig) startHAProxy(ctx context.Context, p *proxy, set settings) error {
+	if err := render("haproxy.map", filepath.Join(r.scratch, "haproxy.map"), set); err != nil {
+		return err
+	}
 	config := filepath.Join(r.scratch, "haproxy.cfg")
 	if err := render("haproxy.cfg", config, set); err != nil {
 		return err

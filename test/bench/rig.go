@@ -38,6 +38,7 @@ type rig struct {
 	tools     map[string]string // programs by name
 	works     []work
 	streams   int
+	routes    int
 	cores     []int // that we may use
 	proxyCore int
 	loadCore  int // of the load and the upstreams
@@ -56,7 +57,7 @@ func newRig(ctx context.Context, o options, progress io.Writer) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{tools: tools, works: o.works, streams: o.streams}
+	r := &rig{tools: tools, works: o.works, streams: o.streams, routes: o.routes}
 	if err := r.chooseCores(); err != nil {
 		return nil, err
 	}
@@ -149,7 +150,7 @@ func (r *rig) startUpstream(ctx context.Context) error {
 	}
 	r.settings = settings{
 		Scratch: r.scratch, Hostname: hostname, CallHost: callHost, Key: key, Root: os.Geteuid() == 0,
-		Upstream: ports[0], Closing: ports[1], Calls: ports[2], Streams: idleTimes * r.streams,
+		Upstream: ports[0], Closing: ports[1], Calls: ports[2], Streams: idleTimes * r.streams, Others: others(r.routes),
 	}
 	certificate, err := r.certify()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 // Bounds of what streams may take.
 const (
 	maxStreams = 2000
+	maxRoutes  = 20000
 	opening    = 32 // opened at a time
 )
 
