@@ -19,6 +19,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -30,7 +31,9 @@ import (
 const (
 	defaultBackoff    = 250 * time.Millisecond
 	defaultMaxBackoff = 15 * time.Second
-	maxFile           = 1 << 20 // bytes of the token's and the CA's file
+	// A Service leads for a moment to a controller that is gone, from which nothing comes back: gRPC would wait 20 s.
+	defaultConnect = 5 * time.Second
+	maxFile        = 1 << 20 // bytes of the token's and the CA's file
 )
 
 // ClientConfig is what a Client is made of.
@@ -60,6 +63,7 @@ type ClientConfig struct {
 
 	Backoff    time.Duration // before the second try to connect, doubled for each further one; 0: 250 ms
 	MaxBackoff time.Duration // 0: 15 s
+	Connect    time.Duration // that one try to connect may take, its handshake included; 0: 5 s
 }
 
 // Client keeps a proxy at the newest plan of its Gateway.
@@ -85,6 +89,9 @@ func NewClient(c ClientConfig) (*Client, error) {
 	}
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = defaultMaxBackoff
+	}
+	if c.Connect == 0 {
+		c.Connect = defaultConnect
 	}
 	return &Client{config: c, key: rand.Text(), holding: newHolding(c.Configs)}, nil
 }
@@ -140,6 +147,8 @@ func (c *Client) connect(ctx context.Context) (progressed bool, err error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxRequest)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.WithMaxHeaderListSize(maxHeaders),
+		// It is longer than the first pause of Backoff, which would otherwise be the bound; there is no second try.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: time.Millisecond}, MinConnectTimeout: c.config.Connect}),
 	)
 	if err != nil {
 		return false, err

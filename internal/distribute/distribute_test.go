@@ -80,6 +80,7 @@ type rig struct {
 	proxies   func(gateway string) int
 	reports   chan told
 	pause     time.Duration // between reports
+	connect   time.Duration // that a try to connect of a proxy may take; 0: as long as it does
 }
 
 // told is a report as the controller's side is told it.
@@ -225,7 +226,7 @@ func (r *rig) reporting(token string, answer func(*plan.Plan) error, tell func()
 		},
 		Workloads: func(changed map[string]*plan.Workload, whole bool) { p.heard <- heard{changed, whole} },
 		Report:    tell, ReportEvery: time.Millisecond,
-		Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
+		Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Connect: r.connect,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -730,6 +731,20 @@ func TestAControllerOfAnotherCAGetsNoToken(t *testing.T) {
 	r.logged(`"no connection to the controller" served="nothing: no plan has come yet"`, 2)
 	r.until("a/gw", all(0))
 	p.none()
+}
+
+// TestAControllerThatSaysNothing: who takes a connection and says nothing, as an address that nobody has does, is given up,
+// and asked again.
+func TestAControllerThatSaysNothing(t *testing.T) {
+	r := newRig(t)
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	r.address, r.connect = silent.Addr().String(), 20*time.Millisecond
+	r.proxy("token-of-a/gw", nil)
+	r.logged("no connection to the controller", 3)
 }
 
 func TestTheControllerComesBack(t *testing.T) {
