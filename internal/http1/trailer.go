@@ -1,6 +1,12 @@
 package http1
 
-import "github.com/ebbgate/ebbgate/internal/exchange"
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/ebbgate/ebbgate/internal/exchange"
+)
 
 // forbiddenTrailers is the one list of fields that no trailer may be, because an intermediary or a recipient that
 // merged them would be led astray (RFC 9110, section 6.5.1). Content-* that frame nothing, and whatever else is not
@@ -35,4 +41,9 @@ func ForbiddenTrailer(name string) bool {
 		}
 	}
 	return false
+}
+
+// Announce is the value of a Trailer field with those of the names that may be trailers, in order; empty where none may.
+func Announce(names iter.Seq[string]) string {
+	return strings.Join(slices.DeleteFunc(slices.Sorted(names), ForbiddenTrailer), ", ")
 }

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
@@ -146,5 +147,13 @@ func TestChunks(t *testing.T) {
 	}
 	if got, err := AppendLastChunk([]byte("x"), header("X", "y\r\nZ: z")); string(got) != "x" || !errors.Is(err, ErrUnwritable) {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestAnnounce(t *testing.T) {
+	for want, names := range map[string][]string{"": {"Host", "x-forwarded-for", "Content-Length"}, "X-A, X-B": {"X-B", "TE", "X-A"}} {
+		if got := Announce(slices.Values(names)); got != want {
+			t.Errorf("%q: %q, want %q", names, got, want)
+		}
 	}
 }

@@ -89,15 +89,3 @@ func own() http.Handler {
 }
 
 func said(method, target, body string) string { return fmt.Sprintf("%s %s %q", method, target, body) }
-
-// whole are the requests from the nth on, as own tells them, and how many there are that did not come whole.
-func (f target) whole(n int) (whole []string, torn int) {
-	for _, r := range f.seen.Requests()[n:] {
-		if !r.Complete {
-			torn++
-			continue
-		}
-		whole = append(whole, said(r.Method, r.Target, string(r.Body)))
-	}
-	return whole, torn
-}

@@ -32,7 +32,7 @@ func read(triples ...string) (list []attack) {
 }
 
 func attacks1() []attack {
-	return slices.Concat(lengths(), codings(), spellings(), sizes(), trailers(), lineEnds(), names(), requestLines(), targets1(), hosts(), expectations(), upgrades())
+	return slices.Concat(lengths(), codings(), spellings(), sizes(), trailers(), lineEnds(), names(), requestLines(), behind(), targets1(), hosts(), expectations(), upgrades())
 }
 
 var (

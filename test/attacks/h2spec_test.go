@@ -18,7 +18,7 @@ import (
 func TestH2spec(t *testing.T) {
 	t.Parallel()
 	tool := filepath.Join(t.TempDir(), "h2spec")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", tool, ".") //nolint:gosec // a path of our own
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", tool, ".")
 	build.Dir = "../h2spec"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build h2spec: %v\n%s", err, out)
@@ -28,7 +28,7 @@ func TestH2spec(t *testing.T) {
 	for name, args := range map[string][]string{"plain": {g.plain}, "tls": {"-tls", g.secure}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := exec.CommandContext(t.Context(), tool, args...).CombinedOutput() //nolint:gosec // the tool that was built
+			out, err := exec.CommandContext(t.Context(), tool, args...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}

@@ -115,6 +115,24 @@ func requestLines() []attack {
 	})
 }
 
+// behind are requests behind which something lies that is none.
+func behind() (list []attack) {
+	for name, c := range map[string]struct {
+		rest   string
+		status int
+	}{
+		"an empty line": {"\r\n", 400}, "a line end of LF": {"\n", 400}, "a byte": {"(", 400}, "a chunk": {"0\r\n\r\n", 400}, "a space": {" ", 400}, "HTTP/2's preface": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+	} {
+		list = append(list,
+			attack{name: name + " behind a head", raw: get + "\r\n" + c.rest, reads: []string{got}, status: c.status},
+			attack{name: name + " behind a body", raw: post + counted + c.rest, reads: []string{posted}, status: c.status},
+			attack{name: name + " behind chunks", raw: chunked + chunks + c.rest, reads: []string{posted}, status: c.status},
+		)
+	}
+	slices.SortFunc(list, func(a, b attack) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
 func targets1() []attack {
 	of := func(target string) string { return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n" }
 	connect := func(target, more string) string {

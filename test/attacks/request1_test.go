@@ -19,8 +19,8 @@ import (
 type attack struct {
 	name   string
 	raw    string
-	status int      // of the refusal, which ends the connection; zero: it is read
 	reads  []string // what it is read as, as said has it
+	status int      // of the refusal, behind what is read, which ends the connection; zero: none
 	late   bool     // what is wrong comes so late that the head may have gone on: the far side sees no whole request
 	ends   bool     // it is read, and ends the connection
 	over1  bool     // it is for far sides of HTTP/1.1
@@ -84,6 +84,9 @@ func (g *gateway) attack1(t *testing.T, f target, a attack, id int) {
 	own := marked(said("GET", "/canary", ""), f.host, id)
 	switch {
 	case a.status != 0:
+		if got := answers(in, want); !slices.Equal(got, want) {
+			fail("answers %q, want %q", got, want)
+		}
 		if got := refusal(in); got != fmt.Sprint(a.status, " ", reasonOf(a.status)) {
 			fail("%s, want %d", got, a.status)
 		}
@@ -222,6 +225,11 @@ func (f target) clean(t *testing.T) {
 		ends, controls := strings.Count(r.Head, "\r\n"), strings.ContainsFunc(strings.ReplaceAll(r.Head, "\r\n", ""), func(c rune) bool { return c < ' ' && c != '\t' })
 		if len(lengths) > 1 || len(r.Values("Host")) != 1 || ends != strings.Count(r.Head, "\n") || controls || len(r.Values("HTTP2-Settings")) > 0 {
 			t.Errorf("went out: %q", r.Head)
+		}
+		for name := range strings.SplitSeq(strings.Join(append(r.Values("Trailer"), r.Trailers...), ","), ",") {
+			if name, _, _ = strings.Cut(name, ":"); http1.ForbiddenTrailer(strings.TrimSpace(name)) {
+				t.Errorf("went out: %q %q", r.Head, r.Trailers)
+			}
 		}
 		for _, upgrade := range r.Values("Upgrade") {
 			if http1.UpgradesHTTP(upgrade) {

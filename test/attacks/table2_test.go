@@ -184,6 +184,16 @@ func trailers2() (list []stream) {
 	for _, name := range []string{"content-length", "transfer-encoding", "host", "authorization", "connection", "x-forwarded-for", "ebbgate-client", "trailer", "te", "cookie"} {
 		end("trailer "+name, "", [2]string{name, "5"})
 	}
+	announced := func(name, trailer, refused string) {
+		list = append(list, stream{
+			name: name, head: posting("trailer", "x-sum, host, X-Forwarded-For, content-length"), body: "hello", trailers: [][2]string{{"x-sum", "5"}, {trailer, "5"}},
+			refused: refused, reads: posted, late: true,
+			not: "nginx, HTTP/2", // which takes trailers of a request for a mistake
+		})
+	}
+	announced("Trailer names what must not be one", "x-more", "")
+	announced("Trailer names what comes", "x-forwarded-for", "")
+	announced("Trailer names what comes, and net/http knows", "host", reset)
 	return list
 }
 

@@ -258,7 +258,7 @@ func TestReport(t *testing.T) {
 
 | memory | proxy | KiB a stream | ÷ HAProxy | ÷ nginx | MiB before | |
 |---|---|---|---|---|---|---|
-| 1000 idle streams | Ebbgate | 5.0 | – | – | 1.5 |  |
+| 4500 idle streams | Ebbgate | 5.0 | – | – | 1.5 |  |
 `
 	if out.String() != want {
 		t.Errorf("report:\n%s\nwant:\n%s", &out, want)

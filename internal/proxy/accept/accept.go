@@ -245,7 +245,7 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 	peer.Origin = s.config.Handler.Connect(peer.Address, func() {
 		_, _ = tcp.CloseRead(), tcp.CloseWrite() // whoever is at it finds out
 	})
-	w := &wire{TCPConn: tcp, peer: peer, socket: so, gone: func() {
+	w := &wire{Conn: tcp, peer: peer, socket: so, gone: func() {
 		if peer.Origin != nil {
 			peer.Origin.Gone()
 		}
@@ -260,7 +260,7 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 		_ = w.Close()
 		return
 	}
-	c := newConn(s, w, raw)
+	c := newConn(s, w, tcp, raw)
 	other := false
 	defer func() {
 		if !other {

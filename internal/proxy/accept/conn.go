@@ -43,8 +43,8 @@ type Conn struct {
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
 
-func newConn(s *Set, w *wire, raw syscall.RawConn) *Conn {
-	c := &Conn{Base: Base{Peer: w.peer}, set: s, tcp: w.TCPConn, wire: w, net: w.TCPConn, raw: raw}
+func newConn(s *Set, w *wire, tcp *net.TCPConn, raw syscall.RawConn) *Conn {
+	c := &Conn{Base: Base{Peer: w.peer}, set: s, tcp: tcp, wire: w, net: tcp, raw: raw}
 	c.readable = c.arrived
 	c.renew()
 	c.X.Client.Address = c.Address

@@ -170,8 +170,8 @@ func (st *Stream) adopt() error {
 		r.Length = exchange.LengthAbsent // what follows is the tunnel
 	case r.Length == exchange.LengthUnknown || r.Length > 0:
 		r.Body = streamBody{st}
-		if len(in.Trailer) > 0 {
-			r.Header.Add("Trailer", announced(in.Trailer))
+		if names := http1.Announce(maps.Keys(in.Trailer)); names != "" {
+			r.Header.Add("Trailer", names)
 		}
 	case r.Length == exchange.LengthAbsent && (r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch):
 		r.Length = 0 // HTTP/1.1 servers want it said (RFC 9110, section 8.6)
@@ -193,18 +193,6 @@ func (st *Stream) ends() error {
 		return err
 	}
 	return &http1.Error{Status: http.StatusBadRequest, Text: "a body longer than its Content-Length of 0"}
-}
-
-// announced are trailers' names as a Trailer field has them.
-func announced(trailer http.Header) string {
-	list := ""
-	for _, name := range slices.Sorted(maps.Keys(trailer)) {
-		if list != "" {
-			list += ", "
-		}
-		list += name
-	}
-	return list
 }
 
 // streamBody is the request's body; with its end come the trailers.

@@ -8,7 +8,7 @@ import (
 // wire is a client's socket as TLS and net/http's server see it: what was read ahead comes first, of HTTP/2 it is counted what
 // comes, and its end is told.
 type wire struct {
-	*net.TCPConn
+	net.Conn
 	peer   Peer
 	socket *socket
 	early  []byte  // read ahead, to find out which protocol it is
@@ -25,7 +25,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	n, err := w.TCPConn.Read(p)
+	n, err := w.Conn.Read(p)
 	if w.pacing != nil && n > 0 && !w.pacing.read(n) {
 		_ = w.Close()
 		return 0, errFrames
@@ -34,7 +34,7 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func (w *wire) Close() error {
-	err := w.TCPConn.Close()
+	err := w.Conn.Close()
 	w.once.Do(w.gone)
 	return err
 }

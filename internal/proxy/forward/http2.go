@@ -207,7 +207,9 @@ func (l *h2) fill(res *exchange.Response, method string) error {
 	}
 	if len(l.res.Trailer) > 0 { // announced: in HTTP/1.1 a stated length leaves no room for them
 		res.Length = exchange.LengthUnknown
-		res.Header.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(l.res.Trailer)), ", "))
+		if names := http1.Announce(maps.Keys(l.res.Trailer)); names != "" {
+			res.Header.Add("Trailer", names)
+		}
 	}
 	switch {
 	case method == http.MethodHead, res.Status == http.StatusNoContent, res.Status == http.StatusNotModified:
