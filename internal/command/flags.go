@@ -32,7 +32,8 @@ func (f *ProcessFlags) Add(c *cobra.Command, health string, traffic bool) {
 	c.Flags().StringVar(&f.level, "log-level", "info", "least level of the process's own log on stderr: debug, info, warn or error")
 }
 
-// Logger checks the flags, and makes the process's own log.
+// Logger checks the flags, and makes the process's own log. What libraries print by themselves goes to it too, at debug:
+// net/http's client of HTTP/2 has a line for each far side that breaks its rules.
 func (f *ProcessFlags) Logger(w io.Writer) (*slog.Logger, error) {
 	for name, address := range map[string]string{"admin": f.Admin, "health": f.Health} {
 		if address != "" {
