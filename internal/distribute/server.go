@@ -26,7 +26,7 @@ const (
 	connectTime      = 10 * time.Second // for a connection's handshakes
 	connectionAge    = 30 * time.Minute // after which a proxy has to show its token again
 	connectionGrace  = 10 * time.Second
-	idleTime         = 5 * time.Minute  // of a connection without a stream
+	idleTime         = 15 * time.Second // of a connection without a stream: who shows no token takes nobody's place for long
 	keepaliveTime    = 30 * time.Second // of silence, before the other side is asked whether it is there
 	keepaliveTimeout = 10 * time.Second // for its answer
 	keepaliveMin     = 10 * time.Second // between a proxy's own such questions
