@@ -142,7 +142,7 @@ func TestWallsFindBreaches(t *testing.T) {
 
 // dependencies are the modules that our own files import, each with why it is here. A new one is a line to argue for.
 var dependencies = map[string]string{
-	"github.com/KimMachineGun/automemlimit":       "command: how much memory a container has, of either version of control groups",
+	"github.com/KimMachineGun/automemlimit":        "command: how much memory a container has, of either version of control groups",
 	"github.com/VictoriaMetrics/metricsql":         "tests: queries of alert rules and dashboard, parsed",
 	"github.com/dunglas/httpsfv":                   "proxy/hop: structured fields (RFC 9651), as Ebbgate-Hop is one",
 	"github.com/envoyproxy/go-control-plane/envoy": "distribute: the messages of delta xDS",
