@@ -16,10 +16,10 @@ const (
 
 var errFrames = errors.New("more frames than answers explain")
 
-// Head tells how many bytes the fields of an answer had, and Body how many of a body were read: they explain what came.
+// Head tells how many bytes the fields of an answer had: they explain what came.
 func (s *Stream) Head(n int) { s.shared.conn.wire.frames.Earn(headFrame + int64(n)) }
 
-// Body: see Head.
+// Body tells how many bytes of an answer's body were read.
 func (s *Stream) Body(n int) { s.shared.conn.wire.frames.Earn(bodyFrame * int64(n)) }
 
 // Sent tells how many bytes of a request's body are sent.

@@ -62,7 +62,7 @@ func counted(t *testing.T, name string, labels ...string) (sum float64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := (&http.Client{Timeout: patience}).Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
