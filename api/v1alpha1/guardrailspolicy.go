@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -90,6 +91,30 @@ type GuardRailsPolicySpec struct {
 	//
 	// +optional
 	Addresses *AddressRules `json:"addresses,omitempty"`
+
+	// Limits bound what a request may bring. Restriction.
+	//
+	// +optional
+	Limits *RequestLimits `json:"limits,omitempty"`
+}
+
+// RequestLimits bound what a request may bring; of several the strictest holds.
+type RequestLimits struct {
+	// RequestBody is how many bytes the body may have, such as 32Mi; a larger one gets 413 body_too_large. In mode Report a
+	// body that states no length is let through unseen. Default: 32Mi, but for calls of gRPC, which have none. A value that is
+	// no quantity, or not above zero, is refused at admission. Restriction.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="requestBody must be above zero"
+	RequestBody *resource.Quantity `json:"requestBody,omitempty"`
+
+	// HeaderBytes is how many bytes the fields of the head may have, such as 16Ki: names and values, and four more for each.
+	// A larger one gets 431 head_too_large. Default: 64Ki for the whole head, which no value raises. A value that is no
+	// quantity, or not above zero, is refused at admission. Restriction.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="headerBytes must be above zero"
+	HeaderBytes *resource.Quantity `json:"headerBytes,omitempty"`
 }
 
 // HostRules say which names may be reached.

@@ -45,6 +45,13 @@ type Request struct {
 	Length    int64
 	Body      io.Reader // nil when there is none; its end is io.EOF only where the framing says so
 	Trailer   Header    // complete once Body has ended
+	Limit     BodyLimit // of Body; the zero value: no policy has said one
+}
+
+// BodyLimit is how much a request's body may have.
+type BodyLimit struct {
+	Bytes  int64
+	Policy string // Kind/namespace/name that says so; empty: it is so where none does
 }
 
 // Response is what came back, or our own answer. Framing fields are no part of Header: Length tells.

@@ -1,6 +1,9 @@
 package exchange
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+)
 
 // Reason is why a request was not served as asked: one of the closed list below, which docs/reasons.md explains.
 type Reason string
@@ -104,6 +107,14 @@ type Refusal struct {
 
 // Refuse is a refusal of the reason.
 func Refuse(reason Reason, detail string) *Refusal { return &Refusal{Reason: reason, Detail: detail} }
+
+// TooLarge refuses a body that is over a limit.
+func TooLarge(l BodyLimit) *Refusal {
+	return &Refusal{
+		Reason: BodyTooLarge, Policy: l.Policy, Field: "spec.limits.requestBody",
+		Detail: fmt.Sprintf("the request's body has more than the %d bytes that a GuardRailsPolicy's spec.limits.requestBody lets through", l.Bytes),
+	}
+}
 
 // Code is the HTTP status of the answer.
 func (r *Refusal) Code() int {

@@ -151,7 +151,9 @@ func (j *journey) clientFailed(err error) *exchange.Refusal {
 	j.outcome.final = true
 	j.conn.Last()
 	refusal := exchange.Refuse(exchange.BadRequest, "the request's body ended early or broke the rules of its framing")
-	if wrong, ok := errors.AsType[*http1.Error](err); ok {
+	if errors.Is(err, errOverLimit) {
+		refusal = exchange.TooLarge(j.x.Request.Limit)
+	} else if wrong, ok := errors.AsType[*http1.Error](err); ok {
 		refusal = malformed(wrong)
 	} else {
 		j.x.Aborted = "client"

@@ -167,8 +167,11 @@ func (j *journey) tell(c *candidate, a *exchange.Attempt) *exchange.Refusal {
 	a.Parent = c.parent.backend.Name
 	client := &j.x.Client
 	message := hop.Message{
-		Hop:     exchange.Hop{Name: j.port.gateway.name, Depth: j.x.Hop.Depth + 1, Attempt: 1, Regions: united(j.x.Hop.Regions, c.chain.Settings.Regions, c.parent.chain.Settings.Regions)},
-		Cluster: client.Cluster, Namespace: client.Namespace, ServiceAccount: client.ServiceAccount,
+		Hop:       exchange.Hop{Name: j.port.gateway.name, Depth: j.x.Hop.Depth + 1, Attempt: 1, Regions: united(j.x.Hop.Regions, c.chain.Settings.Regions, c.parent.chain.Settings.Regions)},
+		Namespace: client.Namespace, ServiceAccount: client.ServiceAccount,
+	}
+	if client.Foreign { // what our own cluster is called the parent says
+		message.Cluster = client.Cluster
 	}
 	if c.parent.form != policy.FormConnect {
 		most, _ := j.retries(&c.chain.Settings.Retry)

@@ -74,6 +74,7 @@ func TestFormOrigin(t *testing.T) {
 	root := testkit.CA(t, "root")
 	hub := testkit.Upstream(t, upstream.Config{Handler: upstream.Body(1), Certificate: testkit.Loopback(t, root, "hub.test")})
 	r := child(t, policy.FormOrigin, hub.Addr(), literal("api", "api.test", "127.0.0.1:1"))
+	r.plan.Gateways[0].Cluster = "here" // is not told: what it is called there the parent knows
 	r.secure("Backend/ai/hub", root)
 	r.ask(t, 200)
 	seen := hub.Requests()[0]

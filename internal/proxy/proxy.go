@@ -43,6 +43,7 @@ type Config struct {
 	Limits     http1.Limits
 	Pods       *identify.Pods // of the cluster; nil: none are known
 	usage      memoryUsage    // nil: the process's own
+	bodyMost   int64          // of bodies of which no policy says how large they may be; 0: 32 MiB
 	ID         string         // by which Gateways without a hopName know their own requests again; empty: one is made
 }
 

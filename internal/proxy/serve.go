@@ -182,6 +182,9 @@ func (j *journey) judge(ctx context.Context) *exchange.Refusal {
 	if refusal := j.rule.chain.Request(ctx, j.x); refusal != nil {
 		return refusal
 	}
+	if refusal := j.boundBody(); refusal != nil {
+		return refusal
+	}
 	if j.rule.cors != nil && j.rule.cors.Preflight(&j.x.Request, &j.x.Response.Header) {
 		j.preflight = true
 		return nil

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -41,7 +42,8 @@ func stalling(t *testing.T) string {
 // else.
 func TestAStuckConnectionIsNoProof(t *testing.T) {
 	second := &counting{status: 200}
-	r := newRig(t, nil, h2c("stuck", stalling(t)), service("second", testFar(t, second)))
+	config := Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), bodyMost: 1 << 40}
+	r := newRigOf(t, config, h2c("stuck", stalling(t)), service("second", testFar(t, second)))
 	rule := *r.plan.Rules[1]
 	rule.Backends = []plan.RuleBackend{{Backend: r.plan.Backends[0].Name, Weight: 1_000_000}, {Backend: r.plan.Backends[1].Name, Weight: 1}}
 	rule.Timeouts.BackendRequest = 200 * time.Millisecond

@@ -18,6 +18,8 @@ type Config struct {
 	DenyHosts    []string    `json:"hosts.deny,omitempty" policy:"restriction"`
 	AllowPrivate ranges.List `json:"addresses.allowPrivate,omitempty" policy:"restriction"`
 	DenyRanges   ranges.List `json:"addresses.deny,omitempty" policy:"restriction"`
+	RequestBody  int64       `json:"limits.requestBody,omitempty" policy:"restriction"` // bytes; 0: not said
+	HeaderBytes  int64       `json:"limits.headerBytes,omitempty" policy:"restriction"` // bytes; 0: not said
 }
 
 // Kind describes GuardRailsPolicy.

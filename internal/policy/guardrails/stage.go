@@ -17,6 +17,7 @@ const maxName = 253 // bytes of a host that a refusal repeats: no name is longer
 // stage is one GuardRailsPolicy at work. Every one of a chain has its own and all must pass.
 type stage struct {
 	config      *Config
+	policy      string
 	kubernetes  bool
 	allow, deny *hostname.Set
 }
@@ -32,20 +33,53 @@ func restrict(env policy.Env, config any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spec.hosts.deny: %w", err)
 	}
-	return &stage{config: c, kubernetes: env.Kubernetes, allow: allow, deny: deny}, nil
+	return &stage{config: c, policy: env.Policy, kubernetes: env.Kubernetes, allow: allow, deny: deny}, nil
 }
+
+func (s *stage) reports() bool { return s.config.Mode == string(v1alpha1.EnforcementModeReport) }
 
 // Tune says that guardrails decide. One that only reports opens nothing, so the rules that hold without any stay.
 func (s *stage) Tune(t *policy.Settings) {
-	if s.config.Mode != string(v1alpha1.EnforcementModeReport) {
+	if !s.reports() {
 		t.Guarded = true
 	}
 }
 
-// Request refuses a denied name that is asked for, whatever the route would make of it. The list of allowed names is no
-// question here: the name asked for may be the gateway's own.
+// Request refuses a denied name that is asked for, whatever the route would make of it, and what is too large. The list of
+// allowed names is no question here: the name asked for may be the gateway's own.
 func (s *stage) Request(_ context.Context, x *exchange.Exchange) *exchange.Refusal {
-	return s.denied(hostname.Of(x.Request.Authority))
+	if refusal := s.denied(hostname.Of(x.Request.Authority)); refusal != nil {
+		return refusal
+	}
+	if most := s.config.HeaderBytes; most > 0 && fieldBytes(&x.Request.Header) > most {
+		refusal := exchange.Refuse(exchange.HeadTooLarge, fmt.Sprintf("the request's fields have more than %d bytes", most))
+		refusal.Field = "spec.limits.headerBytes"
+		return refusal
+	}
+	return s.boundBody(&x.Request)
+}
+
+// fieldBytes is what fields have as lines of HTTP/1.1, without their ends.
+func fieldBytes(h *exchange.Header) (n int64) {
+	for _, f := range h.Fields() {
+		n += int64(len(f.Name) + len(": ") + len(f.Value) + len("\r\n"))
+	}
+	return n
+}
+
+// boundBody refuses a body that states too much. Of one that states nothing the proxy counts what comes.
+func (s *stage) boundBody(r *exchange.Request) *exchange.Refusal {
+	most := s.config.RequestBody
+	if most <= 0 {
+		return nil
+	}
+	if r.Body != nil && r.Length > most {
+		return exchange.TooLarge(exchange.BodyLimit{Bytes: most, Policy: s.policy})
+	}
+	if own := r.Limit.Bytes; !s.reports() && (own == 0 || most < own) {
+		r.Limit = exchange.BodyLimit{Bytes: most, Policy: s.policy}
+	}
+	return nil
 }
 
 // Candidate judges the name dialled, the Host and the SNI sent: a denied one denies, and all there are must be allowed.

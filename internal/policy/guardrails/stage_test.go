@@ -51,6 +51,37 @@ func TestRequest(t *testing.T) {
 	f("[::1]:80", false)
 }
 
+func TestRequestLimits(t *testing.T) {
+	f := func(c *Config, length int64, header, want string, limit int64) {
+		t.Helper()
+		s := build(t, false, c)
+		s.policy = "GuardRailsPolicy/t/own"
+		x := &exchange.Exchange{Request: exchange.Request{Length: length, Body: strings.NewReader("")}}
+		x.Request.Limit = exchange.BodyLimit{Bytes: 50, Policy: "GuardRailsPolicy/t/other"}
+		x.Request.Header.Add("X", header)
+		reason := exchange.BodyTooLarge
+		if want == "spec.limits.headerBytes" {
+			reason = exchange.HeadTooLarge
+		}
+		if got := field(t, s.Request(t.Context(), x), reason); got != want {
+			t.Errorf("%+v, body of %d, field of %d: %q", *c, length, len(header), got)
+		}
+		if got := x.Request.Limit; got.Bytes != limit || (limit == 50) != (got.Policy == "GuardRailsPolicy/t/other") {
+			t.Errorf("%+v: the limit is %+v", *c, got)
+		}
+	}
+	const body, head = "spec.limits.requestBody", "spec.limits.headerBytes"
+	f(&Config{}, 1000, "", "", 50)
+	f(&Config{RequestBody: 10}, 10, "", "", 10)
+	f(&Config{RequestBody: 10}, 11, "", body, 50)
+	f(&Config{RequestBody: 10}, exchange.LengthUnknown, "", "", 10)
+	f(&Config{RequestBody: 100}, 60, "", "", 50)
+	f(&Config{RequestBody: 10, Mode: "Report"}, 11, "", body, 50)
+	f(&Config{RequestBody: 10, Mode: "Report"}, exchange.LengthUnknown, "", "", 50)
+	f(&Config{HeaderBytes: 100}, 0, strings.Repeat("x", 95), "", 50)
+	f(&Config{HeaderBytes: 100}, 0, strings.Repeat("x", 96), head, 50)
+}
+
 func TestCandidate(t *testing.T) {
 	f := func(allow, deny string, hostname, host, want string) {
 		t.Helper()

@@ -1,6 +1,8 @@
 package guardrails
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/policy"
 	"github.com/ebbgate/ebbgate/internal/policy/ranges"
@@ -16,7 +18,17 @@ func translate(refs policy.References, object policy.Object) any {
 		c.AllowPrivate = ranges.Translate(refs, "spec.addresses.allowPrivate", a.AllowPrivate)
 		c.DenyRanges = ranges.Translate(refs, "spec.addresses.deny", a.Deny)
 	}
+	if l := spec.Limits; l != nil {
+		c.RequestBody, c.HeaderBytes = bytes(l.RequestBody), bytes(l.HeaderBytes)
+	}
 	return c
+}
+
+func bytes(q *resource.Quantity) int64 {
+	if q == nil {
+		return 0
+	}
+	return q.Value()
 }
 
 func names(patterns []v1alpha1.HostPattern) []string {

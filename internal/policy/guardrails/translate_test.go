@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/ebbgate/ebbgate/api/v1alpha1"
 	"github.com/ebbgate/ebbgate/internal/policy"
@@ -41,5 +42,7 @@ func TestTranslate(t *testing.T) {
 		Mode: "Report", AllowHosts: []string{"a.test"}, DenyHosts: []string{"*.b.test"},
 		AllowPrivate: prefixes("10.0.0.0/8"), DenyRanges: prefixes("1.1.1.0/24"),
 	}, false, "spec.addresses.deny")
+	body := resource.MustParse("8Mi")
+	f(v1alpha1.GuardRailsPolicySpec{Limits: &v1alpha1.RequestLimits{RequestBody: &body}}, &Config{RequestBody: 8 << 20}, true)
 	f(v1alpha1.GuardRailsPolicySpec{Mode: v1alpha1.EnforcementModeEnforce}, &Config{Mode: "Enforce"}, true)
 }

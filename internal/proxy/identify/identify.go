@@ -250,7 +250,7 @@ func (id *Identifier) relayed(client exchange.Client, peer *plan.Peer, said *hop
 		return client
 	}
 	cluster := cmp.Or(peer.Cluster, said.Cluster)
-	if peer.Cluster != "" && said.Cluster != "" && said.Cluster != peer.Cluster {
+	if peer.Cluster != "" && said.Cluster != "" {
 		cluster += "/" + said.Cluster
 	}
 	client.Namespace, client.ServiceAccount, client.Source = said.Namespace, said.ServiceAccount, exchange.SourcePeer

@@ -163,7 +163,7 @@ func TestGatewaysSpeakForTheirClients(t *testing.T) {
 	const own, any, mute = "spiffe://edge/ns/egress/sa/ebbgate", "spiffe://edge/proxy", "spiffe://edge/mute"
 	f(own, "edge/ai/batch", hopOf("", "ai", "batch"))
 	f(own, "edge/third/ai/batch", hopOf("third", "ai", "batch"))
-	f(own, "edge/ai/batch", hopOf("edge", "ai", "batch"))
+	f(own, "edge/edge/ai/batch", hopOf("edge", "ai", "batch"))
 	f(own, "unknown/unknown", hopOf("", "legacy", "job")) // not a namespace that it may speak for
 	f(own, "unknown/unknown", hopOf("", "unknown", "unknown"))
 	f(own, "unknown/unknown", hopOf("", "ai", "unknown"))
