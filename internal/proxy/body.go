@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ var holds = sync.Pool{New: func() any { return new([]byte) }}
 const (
 	bodyTimeout = 30 * time.Second
 	bodyPart    = 64 << 10
+	bodyRoom    = 4 << 10 // the least that is made for one
 )
 
 // holdBody reads a body of known and moderate length before it is sent: it goes out with the head, and can go again.
@@ -74,6 +76,10 @@ func (j *journey) judgeBody(ctx context.Context, need int64, whole bool) *exchan
 
 // unread is the refusal for a body that could not be read.
 func (j *journey) unread(err error) *exchange.Refusal {
+	if errors.Is(err, errNoMemory) {
+		j.conn.Retire()
+		return exchange.Refuse(exchange.Overloaded, "the gateway has no memory left for the request's body")
+	}
 	if refusal := j.ended(&exchange.Attempt{}); refusal != nil {
 		return refusal
 	}
@@ -87,18 +93,43 @@ func (j *journey) read(n int64) (end bool, err error) {
 	}
 	defer j.watch.Disarm()
 	j.hold = holds.Get().(*[]byte)
-	room := bytes.NewBuffer((*j.hold)[:0])
-	for left := n + 1; left > 0 && err == nil; left -= bodyPart { // one more than is wanted tells whether that was all
-		j.watch.Arm(watch.BodyTimeout, bodyTimeout)
-		_, err = io.CopyN(room, j.x.Request.Body, min(left, bodyPart))
+	room := (*j.hold)[:0]
+	if !j.hoard(cap(room)) {
+		err = errNoMemory
 	}
-	*j.hold = room.Bytes()
-	j.x.BytesIn += int64(len(*j.hold))
+	for armed := 0; err == nil && int64(len(room)) <= n; { // one more than is wanted tells whether that was all
+		if len(room) >= armed {
+			j.watch.Arm(watch.BodyTimeout, bodyTimeout)
+			armed += bodyPart
+		}
+		if room, err = j.grown(room, n+1); err == nil {
+			var got int
+			got, err = j.x.Request.Body.Read(room[len(room):min(int64(cap(room)), n+1)])
+			room = room[:len(room)+got]
+		}
+	}
+	*j.hold = room
+	j.x.BytesIn += int64(len(room))
 	if err == nil {
 		return false, nil
 	}
 	if errors.Is(err, io.EOF) {
-		return true, nil
+		return int64(len(room)) <= n, nil
 	}
 	return false, err
+}
+
+var errNoMemory = errors.New("no memory is left for a body")
+
+// grown is a body's room with place in it for more: no more than twice what has come, and than there is to come, however
+// much the client says there is.
+func (j *journey) grown(room []byte, most int64) ([]byte, error) {
+	if len(room) < cap(room) {
+		return room, nil
+	}
+	more := int(min(int64(max(len(room), bodyRoom)), most-int64(len(room))))
+	if !j.hoard(more) {
+		return room, errNoMemory
+	}
+	return slices.Grow(room, more), nil
 }

@@ -88,9 +88,9 @@ func (s *Server) mirror(j *journey, m *mirror, body []byte) {
 		s.config.Observer.End(x)
 		return
 	}
-	if replays.Add(int64(len(body))) > replayTotal {
+	if !s.memory.keep(len(body)) {
 		s.mirrors.Add(-1)
-		replays.Add(-int64(len(body)))
+		s.memory.unkeep(len(body))
 		x.Refusal = exchange.Refuse(exchange.Overloaded, "too much is being kept of bodies")
 		s.config.Observer.End(x)
 		return
@@ -103,7 +103,7 @@ func (s *Server) mirror(j *journey, m *mirror, body []byte) {
 	twin := &journey{server: s, x: x, peer: &peer, port: j.port, rule: j.rule, found: j.found, held: held}
 	s.running.Go(func() {
 		defer s.mirrors.Add(-1)
-		defer replays.Add(-int64(len(held)))
+		defer s.memory.unkeep(len(held))
 		defer twin.survive()
 		twin.mirrored(m.candidate)
 	})

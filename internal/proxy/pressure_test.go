@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,13 +15,15 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/testkit"
+	"github.com/ebbgate/ebbgate/internal/testkit/upstream"
 )
 
 // TestPressure: as memory runs short the gateway does without what it can, then takes no further connections, then no
 // further requests; as it comes back so does everything.
 func TestPressure(t *testing.T) {
 	var used atomic.Uint64
-	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return used.Load(), 100, 0 }},
+	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return used.Load() << 20, 100 << 20, 0 }},
 		service("a", testFar(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))))
 	open, err := net.Dial("tcp", r.listen) //nolint:noctx // on loopback
 	if err != nil {
@@ -86,5 +89,89 @@ func TestUsage(t *testing.T) {
 	debug.SetMemoryLimit(math.MaxInt64)
 	if _, limit, _ := usage(); limit != 0 {
 		t.Errorf("no limit is %d", limit)
+	}
+}
+
+// TestMemoryIsTaken: between two looks, what is taken counts beside what the last collection found; what it found itself
+// is not counted twice.
+func TestMemoryIsTaken(t *testing.T) {
+	var used, collections uint64
+	m := &memory{usage: func() (uint64, uint64, uint64) { return used, 100, collections }}
+	if !m.take(1<<40, shedding) {
+		t.Error("without a limit there is no room")
+	}
+	m.give(1 << 40)
+	f := func(n int64, step pressure, want bool) {
+		t.Helper()
+		if got := m.take(n, step); got != want {
+			t.Errorf("%d are taken: %t, with %d", n, got, m.taken.Load())
+		}
+	}
+	looks := func(found, count uint64, want pressure) {
+		t.Helper()
+		used, collections = found, count
+		if m.look(); m.now() != want {
+			t.Errorf("with %d in use, %d of it taken, the pressure is %d", found, m.taken.Load(), m.now())
+		}
+	}
+	looks(20, 1, relaxed)
+	f(50, thrifty, true)
+	f(1, thrifty, false)
+	f(11, full, false)
+	f(20, shedding, true)
+	f(1, shedding, false)
+	looks(20, 1, shedding) // by what is taken
+	m.give(50)
+	looks(20, 1, relaxed)
+	f(50, shedding, true)
+	looks(90, 2, shedding) // it may not have seen what was taken since the last look
+	f(1, shedding, false)
+	looks(90, 3, shedding) // it has
+	f(1, shedding, false)
+	m.give(70)
+	looks(20, 4, relaxed)
+	f(70, shedding, true)
+	f(1, shedding, false)
+}
+
+// TestNoMemoryForABody: a body that begins to come and finds no room is refused, and nothing is counted afterwards.
+func TestNoMemoryForABody(t *testing.T) {
+	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Echo()})
+	const limit = (ofConnection + ofExchange + 20<<10) * 10 / 9
+	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return 0, limit, 0 }}, service("a", far.Addr()))
+	for size, status := range map[int]int{10 << 10: 200, 60 << 10: 503} {
+		answer := r.raw("POST /0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n" + strings.Repeat("x", size))
+		if !strings.HasPrefix(answer, "HTTP/1.1 "+strconv.Itoa(status)) || strings.Contains(answer, `"reason":"overloaded"`) != (status == 503) {
+			t.Errorf("%d bytes: %.300s", size, answer)
+		}
+		for end := time.Now().Add(10 * time.Second); r.memory.taken.Load() != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d bytes: %d are still counted", size, r.memory.taken.Load())
+			}
+		}
+	}
+	if n := far.Heads(); n != 1 {
+		t.Errorf("the far side got %d requests", n)
+	}
+}
+
+// TestKeptBodiesYield: what is kept of a body that streams is given up where memory runs short, unless it is needed already.
+func TestKeptBodiesYield(t *testing.T) {
+	m := &memory{usage: func() (uint64, uint64, uint64) { return 0, 100, 0 }}
+	m.look()
+	r := &replay{memory: m}
+	r.keep(make([]byte, 60))
+	if r.given() || m.taken.Load() != 60 {
+		t.Errorf("%d bytes are kept, %d counted", len(r.kept), m.taken.Load())
+	}
+	r.claim()
+	r.keep(make([]byte, 20))
+	if r.given() || m.taken.Load() != 80 {
+		t.Errorf("needed: %d bytes are kept, %d counted", len(r.kept), m.taken.Load())
+	}
+	r.rewind()
+	r.keep(make([]byte, 1))
+	if !r.given() || m.taken.Load() != 0 || replays.Load() != 0 {
+		t.Errorf("%d bytes are kept, %d and %d counted", len(r.kept), m.taken.Load(), replays.Load())
 	}
 }

@@ -168,9 +168,6 @@ func (s *Server) Connect(address netip.AddrPort, cut func()) accept.Origin {
 	return s.config.Pods.Connect(address.Addr(), cut)
 }
 
-// Full implements accept.Handler.
-func (s *Server) Full() bool { return s.memory.now() >= full }
-
 // TLS implements accept.Handler.
 func (s *Server) TLS(socket string) (*accept.TLS, bool) {
 	p := s.table.Load().ports[socket]

@@ -23,6 +23,7 @@ var replays atomic.Int64
 // replay keeps what it reads of a body, as long as that is within bounds. Over them the body is sent once: what is sent
 // again is never a part.
 type replay struct {
+	memory *memory
 	src    io.Reader
 	conn   accept.Client
 	far    *ahead // src, where it is a body of HTTP/2; else nil
@@ -64,13 +65,24 @@ func (r *replay) keep(p []byte) {
 	if r.over || len(p) == 0 {
 		return
 	}
-	if sum := replays.Add(int64(len(p))); !r.claimed && (len(r.kept)+len(p) > replayMax || sum > replayTotal) {
-		replays.Add(-int64(len(p)))
+	if !(r.memory.keep(len(p)) && len(r.kept)+len(p) <= replayMax) && !r.claimed {
+		r.memory.unkeep(len(p))
 		r.drop()
 		return
 	}
 	r.kept = append(r.kept, p...)
 	r.at = len(r.kept)
+}
+
+// keep counts n bytes more that are kept, and reports whether there is room for them; unkeep is their end, either way.
+func (m *memory) keep(n int) bool {
+	sum, room := replays.Add(int64(n)), m.note(int64(n), thrifty)
+	return sum <= replayTotal && room
+}
+
+func (m *memory) unkeep(n int) {
+	replays.Add(-int64(n))
+	m.give(int64(n))
 }
 
 // forget gives up what is kept: the body cannot be sent again.
@@ -81,7 +93,7 @@ func (r *replay) forget() {
 }
 
 func (r *replay) drop() {
-	replays.Add(-int64(len(r.kept)))
+	r.memory.unkeep(len(r.kept))
 	r.kept, r.at, r.over = nil, 0, true
 }
 
@@ -122,7 +134,7 @@ func (j *journey) keepBody() {
 	if j.held != nil || r.Body == nil || j.server.memory.now() >= thrifty || len(j.rule.candidates) < 2 && j.rule.plan.Retry == nil && len(j.rule.mirrors) == 0 {
 		return
 	}
-	j.kept = &replay{src: r.Body, conn: j.conn, before: j.x.BytesIn}
+	j.kept = &replay{memory: &j.server.memory, src: r.Body, conn: j.conn, before: j.x.BytesIn}
 	if r.Version == exchange.HTTP2 {
 		j.kept.far = newAhead(r.Body)
 		j.kept.src = j.kept.far

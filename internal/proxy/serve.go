@@ -35,7 +35,8 @@ type journey struct {
 	told    string           // what the parent is told with the wish for a tunnel
 	call    forward.Call
 	up      dial.Upstream
-	reuse   bool // up goes back to its pool
+	reuse   bool  // up goes back to its pool
+	taken   int64 // of the process's memory, as the exchange has said
 	held    []byte
 	hold    *[]byte // room of a held body, from holds
 	kept    *replay // of a body that streams
@@ -70,6 +71,7 @@ func (s *Server) Serve(c accept.Client) {
 
 // abandon lets go of what an exchange holds that panicked.
 func (j *journey) abandon() {
+	j.giveBack()
 	if j.up != nil {
 		_ = j.up.Close()
 	}
@@ -284,6 +286,7 @@ func (j *journey) end() {
 		}
 		j.hold, j.held = nil, nil
 	}
+	j.giveBack()
 }
 
 // Broken implements accept.Handler: the head could not be read.

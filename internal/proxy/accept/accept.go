@@ -41,8 +41,11 @@ type Handler interface {
 	TLS(socket string) (t *TLS, ok bool)
 	// Connect is told of a connection, and what it gives back of its end. cut ends the connection; any goroutine may call it.
 	Connect(address netip.AddrPort, cut func()) Origin
-	// Full reports whether the process has no room for another connection.
-	Full() bool
+	// Enter reports whether the process has room for another connection; Leave is told of the end of one that it had.
+	Enter() bool
+	Leave()
+	// Sheds reports whether no memory is left for what clients send and nobody reads.
+	Sheds() bool
 	// Serve answers the current exchange of c.
 	Serve(c Client)
 	// Broken answers a request that could not be read: peer is what it did wrong, or nil when its head took too long.
@@ -207,15 +210,17 @@ func (s *Set) accept(so *socket) {
 
 // enter counts a connection where there is room for it; else it says which limit leaves none.
 func (s *Set) enter(so *socket, address netip.Addr) (Limit, bool) {
-	if s.config.Handler.Full() {
+	if !s.config.Handler.Enter() {
 		return Memory, false
 	}
 	if so.count.Add(1) > maxConnections {
 		so.count.Add(-1)
+		s.config.Handler.Leave()
 		return Connections, false
 	}
 	if !so.clients.enter(address) {
 		so.count.Add(-1)
+		s.config.Handler.Leave()
 		return ClientConnections, false
 	}
 	return 0, true
@@ -251,6 +256,7 @@ func (s *Set) serve(so *socket, tcp *net.TCPConn) {
 		}
 		so.clients.leave(peer.Address.Addr())
 		so.count.Add(-1)
+		s.config.Handler.Leave()
 		s.active.Add(-1)
 		s.conns.Done()
 	}}

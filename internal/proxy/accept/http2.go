@@ -102,7 +102,7 @@ func wireOf(c net.Conn) *wire {
 func (c *Conn) handOver() {
 	c.Watch.Remove()
 	c.cancel()
-	c.wire.peer, c.wire.pacing = c.Peer, newPacing(c.wire.socket)
+	c.wire.peer, c.wire.pacing = c.Peer, newPacing(c.wire.socket, c.set.config.Handler.Sheds)
 	conn := c.net
 	if !c.Secure {
 		c.wire.early = slices.Concat(http1.Preface(), c.reader.Buffered())

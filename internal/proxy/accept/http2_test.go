@@ -23,7 +23,9 @@ type small struct{}
 func (small) TLS(string) (*TLS, bool)     { return nil, true }
 func (small) Broken(Client, *http1.Error) {}
 
-func (small) Full() bool { return false }
+func (small) Enter() bool { return true }
+func (small) Leave()      {}
+func (small) Sheds() bool { return false }
 
 func (small) Connect(netip.AddrPort, func()) Origin { return nil }
 func (small) Serve(c Client) {

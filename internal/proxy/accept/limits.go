@@ -22,7 +22,7 @@ const (
 	Requests                       // of a connection
 	Abandoned                      // streams of a connection that their client gave up
 	Frames                         // bytes of a connection that are no requests
-	Memory                         // of the process: connections that it had no room for
+	Memory                         // of the process: connections that it had, or has, no room for
 	limits
 )
 
@@ -50,6 +50,7 @@ const (
 	answerFrame  = 96  // beside a part of an answer's bytes
 	answerShare  = 16
 	refusedBody  = 64 << 10
+	maxUnread    = 64 << 10 // of that, where the process has no memory left: bodies that nobody reads wait in it
 )
 
 // limited notes that a limit was reached.
@@ -129,24 +130,29 @@ func (c *clients) leave(address netip.Addr) {
 // pacing is how an HTTP/2 connection is held to its bounds. All but Spend of frames may be called by any goroutine.
 type pacing struct {
 	socket    *socket
+	sheds     func() bool // whether the process has no memory left
 	requests  atomic.Int64
 	frames    *pace.Bucket
 	abandoned *pace.Bucket
 	mu        sync.Mutex // of those who spend abandoned
 }
 
-func newPacing(so *socket) *pacing {
-	return &pacing{socket: so, frames: pace.New(maxFrames, framesRate), abandoned: pace.New(maxAbandoned, abandonedRate)}
+func newPacing(so *socket, sheds func() bool) *pacing {
+	return &pacing{socket: so, sheds: sheds, frames: pace.New(maxFrames, framesRate), abandoned: pace.New(maxAbandoned, abandonedRate)}
 }
 
-var errFrames = errors.New("more frames than requests explain")
+var errFrames = errors.New("more bytes than requests, or what is left of memory, explain")
 
 // read counts what has come, and reports whether more may.
 func (p *pacing) read(n int) bool {
-	if p.frames.Spend(int64(n)) {
+	switch {
+	case !p.frames.Spend(int64(n)):
+		p.socket.limited(Frames)
+	case p.frames.Spent() > maxUnread && p.sheds():
+		p.socket.limited(Memory)
+	default:
 		return true
 	}
-	p.socket.limited(Frames)
 	return false
 }
 

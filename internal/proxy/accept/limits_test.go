@@ -169,6 +169,38 @@ func TestAbandonedStreams(t *testing.T) {
 	}
 }
 
+// short is patient where no memory is left.
+type short struct{ patient }
+
+func (short) Sheds() bool { return true }
+
+// TestUnreadBodiesWithoutMemory: where no memory is left, a client that sends what nobody reads loses its connection while
+// that is within its windows; one whose body is read does not.
+func TestUnreadBodiesWithoutMemory(t *testing.T) {
+	s, address := open(t, short{})
+	r := newRude(t, address)
+	if err := r.request("POST", false); err != nil {
+		t.Fatal(err)
+	}
+	piece, sent := make([]byte, frameSize), 0
+	for ; sent < streamWindow; sent += len(piece) {
+		if err := r.framer.WriteData(1, false, piece); err != nil {
+			break
+		}
+	}
+	<-r.gone
+	if n := s.reached(Memory); n != 1 {
+		t.Errorf("the limit was reached %d times, after %d bytes", n, sent)
+	}
+	p := newPacing(&socket{}, func() bool { return true })
+	for range 100 {
+		if !p.read(maxUnread) {
+			t.Fatal("a body that is read ends its connection")
+		}
+		p.frames.Earn(bodyFrame * maxUnread)
+	}
+}
+
 func TestConnectionsOfAClient(t *testing.T) {
 	c := newClients(2)
 	f := func(address string, want bool) {

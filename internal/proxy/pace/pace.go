@@ -38,6 +38,9 @@ func (b *Bucket) Spend(n int64) bool {
 	return b.left.Load() >= 0
 }
 
+// Spent is what has been taken, and not earned since.
+func (b *Bucket) Spent() int64 { return b.size - b.left.Load() }
+
 // Earn adds n, as far as there is room.
 func (b *Bucket) Earn(n int64) {
 	for {

@@ -13,7 +13,7 @@ func TestBucket(t *testing.T) {
 	b.filled = now.UnixNano()
 	f := func(n int64, want bool, left int64) {
 		t.Helper()
-		if got := b.Spend(n); got != want || b.left.Load() != left {
+		if got := b.Spend(n); got != want || b.left.Load() != left || b.Spent() != 100-left {
 			t.Errorf("%d is spent: %t, %d left", n, got, b.left.Load())
 		}
 	}

@@ -20,14 +20,25 @@ func Build(ctx context.Context, folder string) (string, error) {
 
 // BuildOf builds one of the commands of cmd/ as Build does.
 func BuildOf(ctx context.Context, folder, name string) (string, error) {
-	path := filepath.Join(folder, name)
-	args := []string{"build", "-o", path}
+	var flags []string
 	if raced {
-		args = append(args, "-race")
+		flags = append(flags, "-race")
 	}
 	if poisoned {
-		args = append(args, "-tags", "poison")
+		flags = append(flags, "-tags", "poison")
 	}
+	return build(ctx, folder, name, flags...)
+}
+
+// BuildPlain builds ebbgate as users have it, whatever the test has: the race detector takes memory of its own, and ends a
+// process that has more than 8,128 goroutines.
+func BuildPlain(ctx context.Context, folder string) (string, error) {
+	return build(ctx, folder, "ebbgate")
+}
+
+func build(ctx context.Context, folder, name string, flags ...string) (string, error) {
+	path := filepath.Join(folder, name)
+	args := append([]string{"build", "-o", path}, flags...)
 	args = append(args, "github.com/ebbgate/ebbgate/cmd/"+name)
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput() //nolint:gosec // what the test names
 	if err != nil {
