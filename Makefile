@@ -7,7 +7,7 @@ POISONED := ./internal/http1 ./internal/proxy/... ./internal/observe ./internal/
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench campaign failover propagation generate check-generated image conformance e2e
+.PHONY: help build run test lint fuzz bench campaign failover propagation soak generate check-generated image conformance e2e
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ campaign: ## send 100,000 requests to destinations that fail at random, and writ
 
 failover: ## lose a destination under full load, and write docs/failover-under-load.md
 	go test -count 1 -timeout 30m ./test/failover -before 5s -away 10s -ejection 30s -slow-start 30s -report $(CURDIR)/docs/failover-under-load.md
+
+soak: ## ten minutes of mixed traffic with rude clients and reloads, floods, crowds; write docs/soak.md, floods.md, crowds.md
+	go test -count 1 -timeout 30m ./test/soak -run TestSoak -for 10m -report $(CURDIR)/docs/soak.md
+	go test -count 1 -timeout 30m ./test/soak -run TestFloods -flood 3s -flood-report $(CURDIR)/docs/floods.md
+	go test -count 1 -timeout 30m ./test/soak -run TestCrowds -idle 20000 -crowd-report $(CURDIR)/docs/crowds.md
 
 propagation: ## change routes among 1,000, and Pods among 20,000, on a real API server; write docs/propagation.md and docs/pods.md
 	bash test/cluster/cluster.sh control-plane

@@ -35,13 +35,19 @@ type rude struct {
 	gone   chan struct{} // closed when the connection has ended
 }
 
-func newRude(conn net.Conn) (*rude, error) {
+// newDeaf does not even read.
+func newDeaf(conn net.Conn) (*rude, error) {
 	r := &rude{conn: conn, Framer: http2.NewFramer(conn, nil), stream: 1, gone: make(chan struct{})}
 	r.AllowIllegalWrites = true
 	_, err := io.WriteString(conn, http2.ClientPreface)
 	if err == nil {
 		err = r.WriteSettings()
 	}
+	return r, err
+}
+
+func newRude(conn net.Conn) (*rude, error) {
+	r, err := newDeaf(conn)
 	go func() {
 		defer close(r.gone)
 		_, _ = io.Copy(io.Discard, conn)

@@ -15,7 +15,8 @@ type sample struct {
 	resident   int // bytes
 	files      int
 	goroutines int
-	heap       int // bytes in use after a collection; 0: not looked at
+	heap       int // bytes of objects, after a collection
+	stacks     int // bytes
 	cpu        time.Duration
 }
 
@@ -69,7 +70,8 @@ func (g *gateway) look(t *testing.T) sample {
 	metrics := g.page(t, "/metrics")
 	return sample{
 		resident: g.resident(t), files: g.files(t), cpu: g.cpu(t),
-		goroutines: int(metricOf(t, metrics, "go_goroutines")), heap: int(metricOf(t, metrics, "go_memstats_heap_inuse_bytes")),
+		goroutines: int(metricOf(t, metrics, "go_goroutines")), heap: int(metricOf(t, metrics, "go_memstats_heap_alloc_bytes")),
+		stacks: int(metricOf(t, metrics, "go_memstats_stack_inuse_bytes")),
 	}
 }
 
