@@ -117,6 +117,8 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 		j.x.Aborted, reason = "client", exchange.ClientGone
 	case watch.Shutdown:
 		reason = exchange.ShuttingDown
+	case watch.NoMemory:
+		reason = exchange.Overloaded
 	case watch.StreamIdleTimeout, watch.AnswerTimeout, watch.EventTimeout:
 		reason = exchange.StreamIdle
 	case watch.BodyTimeout:
@@ -132,6 +134,9 @@ func (j *journey) ended(a *exchange.Attempt) *exchange.Refusal {
 	j.outcome.final = final
 	refusal := exchange.Refuse(reason, details[reason])
 	refusal.Log = overs[cause]
+	if cause == watch.NoMemory {
+		refusal.Detail = "the gateway has no memory left for an answer that its client does not take"
+	}
 	return refusal
 }
 
@@ -143,6 +148,7 @@ var overs = map[watch.Cause]string{
 	watch.StreamIdleTimeout: "timeouts.streamIdle was over",
 	watch.AnswerTimeout:     "timeouts.streamIdle was over",
 	watch.EventTimeout:      "timeouts.streamIdle was over",
+	watch.NoMemory:          "the client took nothing of its answer",
 	watch.BodyTimeout:       "the client's body came too slowly",
 }
 
@@ -167,6 +173,9 @@ func (j *journey) cut(err error, a *exchange.Attempt) *exchange.Refusal {
 	j.outcome.final = true
 	if errors.Is(err, accept.ErrClient) {
 		j.x.Aborted = "client"
+		if j.watch.Cause() == watch.NoMemory {
+			j.x.Aborted = string(exchange.Overloaded)
+		}
 		j.conn.Abort()
 		return nil
 	}

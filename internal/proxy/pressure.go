@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
+	"github.com/ebbgate/ebbgate/internal/proxy/watch"
 )
 
 // pressure is how much of the memory that the process may use is in use, in steps.
@@ -44,6 +45,8 @@ type memory struct {
 	seen     uint64 // collections at the last look
 	same     int    // looks since there was another one
 	last     int64  // taken at the last look
+	looks    int    // while nothing is let in
+	unstick  func() // ends exchanges whose client takes nothing
 	found    int64  // of taken, what the last collection found
 }
 
@@ -53,6 +56,7 @@ type memoryUsage func() (used, limit, collections uint64)
 const (
 	lookEvery = 100 * time.Millisecond
 	stale     = 10 // looks at what the same collection found, after which there is another one
+	patience  = 3  // looks, with a client that takes nothing of its answer while nothing is let in
 )
 
 // What is taken for each, in bytes: about what it comes to without bodies, with its goroutine and its buffers.
@@ -111,6 +115,12 @@ func (m *memory) look() {
 		}
 	}
 	m.pressure.Store(int32(now))
+	if m.looks++; now < shedding {
+		m.looks = 0
+	}
+	if m.looks%patience == 1 && m.unstick != nil {
+		m.unstick()
+	}
 	if m.same++; now == relaxed || collections != m.seen {
 		m.seen, m.same = collections, 0
 	}
@@ -153,6 +163,16 @@ func (s *Server) Leave() { s.memory.give(ofConnection) }
 
 // Sheds implements accept.Handler.
 func (s *Server) Sheds() bool { return s.memory.now() >= shedding }
+
+// unstick ends the exchanges whose clients have taken nothing of their answers since it was called before: what a destination
+// of HTTP/2 goes on to send waits in our memory.
+func (s *Server) unstick() {
+	s.sweeper.Each(func(e *watch.Entry) {
+		if e.Stuck() {
+			e.Stop(watch.NoMemory)
+		}
+	})
+}
 
 // usage is what is reachable, as the last collection found it, with what else the runtime cannot do without; garbage is no
 // pressure. The limit is Go's (GOMEMLIMIT).

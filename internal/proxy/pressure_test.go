@@ -155,6 +155,31 @@ func TestNoMemoryForABody(t *testing.T) {
 	}
 }
 
+// TestUnreadAnswersWithoutMemory: where no memory is left a client that takes nothing of its answer loses it.
+func TestUnreadAnswersWithoutMemory(t *testing.T) {
+	var used atomic.Uint64
+	far := testFar(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for piece := make([]byte, 1<<20); ; {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	}))
+	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return used.Load() << 20, 100 << 20, 0 }}, service("a", far))
+	deaf := r.connect()
+	defer deaf.Close()
+	if _, err := io.WriteString(deaf, "GET /0 HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deaf.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	used.Store(95)
+	if e := r.seen.last(t); e.status != 200 || e.aborted != string(exchange.Overloaded) {
+		t.Errorf("logged %+v", e)
+	}
+}
+
 // TestKeptBodiesYield: what is kept of a body that streams is given up where memory runs short, unless it is needed already.
 func TestKeptBodiesYield(t *testing.T) {
 	m := &memory{usage: func() (uint64, uint64, uint64) { return 0, 100, 0 }}

@@ -81,6 +81,7 @@ func New(c Config) (*Server, error) {
 	if s.memory.usage == nil {
 		s.memory.usage = usage
 	}
+	s.memory.unstick = s.unstick
 	s.resolver = resolve.New(resolve.Config{Logger: c.Logger})
 	var err error
 	if s.dialer, err = dial.New(dial.Config{Resolver: s.resolver, Logger: c.Logger}); err != nil {

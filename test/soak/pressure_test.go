@@ -51,7 +51,11 @@ func (w *waiting) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 
 // start has it listen, and gives the address.
 func (w *waiting) start(t *testing.T) string {
-	s := httptest.NewServer(w)
+	s := httptest.NewUnstartedServer(w)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }
@@ -64,10 +68,10 @@ type strait struct {
 	stop  func() int
 }
 
-func newStrait(t *testing.T, policy string) *strait {
+func newStrait(t *testing.T, protocol, policy string) *strait {
 	t.Helper()
 	s := &strait{far: &waiting{gate: make(chan struct{})}}
-	s.gateway = serve(t, plain, []string{"GOMEMLIMIT=" + strconv.Itoa(ceiling)}, backend("far", s.far.start(t), "HTTP11", "", policy))
+	s.gateway = serve(t, plain, []string{"GOMEMLIMIT=" + strconv.Itoa(ceiling)}, backend("far", s.far.start(t), protocol, "", policy))
 	s.first = s.look(t)
 	s.stop = s.peak(t)
 	return s
@@ -114,7 +118,7 @@ func TestMemoryPressure(t *testing.T) {
 	head, body := "POST /far/wait HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(size)+"\r\n\r\n", strings.Repeat("x", size)
 	for name, parts := range map[string][]string{"at once": {head + body}, "heads first": {head, body}} {
 		t.Run(name, func(t *testing.T) {
-			s := newStrait(t, "connections: {max: 8000}")
+			s := newStrait(t, "HTTP11", "connections: {max: 8000}")
 			clients := make([]net.Conn, many)
 			for i := range clients {
 				clients[i] = connect(t, s.address, i)
@@ -161,7 +165,7 @@ func TestMemoryPressure(t *testing.T) {
 // within their windows, and yet too many.
 func TestUnreadBodies(t *testing.T) {
 	t.Parallel()
-	s := newStrait(t, "connections: {max: 1}")
+	s := newStrait(t, "HTTP11", "connections: {max: 1}")
 	const connections, streams, frames = 200, 15, 16
 	var clients []*rude
 	for i := range connections {
@@ -203,4 +207,30 @@ func (g *gateway) limited(t *testing.T, limit string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestUnreadAnswers: answers of a far side that speaks HTTP/2 go on, within their windows, while nobody reads them. Clients
+// that take nothing lose theirs, and the gateway is itself again before they leave.
+func TestUnreadAnswers(t *testing.T) {
+	t.Parallel()
+	s := newStrait(t, "H2C", "connections: {max: 100}")
+	const connections, streams = 8, 100
+	for i := range connections {
+		c := connect(t, s.address, i)
+		defer c.Close()
+		r, err := newDeaf(c)
+		for n := 0; err == nil && n < streams; n++ {
+			err = r.request(http.MethodGet, "/far/large", true)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	shed := 0.0
+	s.await(t, func() bool {
+		now := s.metric(t, "ebbgate_memory_pressure")
+		shed = max(shed, now)
+		return shed >= 2 && now == 0 // 3 may be over between two looks
+	})
+	s.recovers(t)
 }

@@ -97,7 +97,7 @@ func (b *Base) Common() *Base { return b }
 // lastWrite is until when the client of an ended wait may be told so: not at all where it has gone or does not read.
 func lastWrite(cause watch.Cause) time.Time {
 	switch cause {
-	case watch.ClientGone, watch.Shutdown, watch.StreamIdleTimeout:
+	case watch.ClientGone, watch.Shutdown, watch.StreamIdleTimeout, watch.NoMemory:
 		return past
 	}
 	return time.Now().Add(lastWords)

@@ -308,12 +308,14 @@ func (st *Stream) Begin(r *exchange.Response, body []byte, whole bool) error {
 // write sends body bytes on. net/http's own buffer is 4 KiB: what is larger passes it by.
 func (st *Stream) write(p []byte, whole bool) error {
 	var err error
+	st.Watch.Write()
 	if len(p) > 0 {
 		_, err = st.w.Write(p)
 	}
 	if err == nil && !whole && len(p) <= 4<<10 {
 		err = st.control.Flush()
 	}
+	st.Watch.Write()
 	if err != nil {
 		st.broken = true
 		return errors.Join(ErrClient, err)

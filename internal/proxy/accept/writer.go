@@ -256,7 +256,9 @@ func (c *Conn) count(n int64, end bool) error {
 func (c *Conn) Abort() { c.writer.broken, c.last = true, true }
 
 func (c *Conn) write(p []byte) error {
+	c.Watch.Write()
 	_, err := c.net.Write(p)
+	c.Watch.Write()
 	return c.wrote(err)
 }
 
@@ -265,7 +267,9 @@ func (c *Conn) writeBoth(head, body []byte) error {
 	w := &c.writer
 	w.parts = [2][]byte{head, body}
 	w.vector = w.parts[:]
+	c.Watch.Write()
 	_, err := w.vector.WriteTo(c.tcp)
+	c.Watch.Write()
 	w.parts = [2][]byte{}
 	return c.wrote(err)
 }

@@ -31,6 +31,7 @@ const (
 	RequestTimeout
 	AttemptTimeout
 	Shutdown
+	NoMemory // the client does not take its answer, which waits in memory that there is no more of
 )
 
 // ofAttempt reports whether a cause ends one attempt and leaves the exchange to go on.
@@ -134,8 +135,10 @@ type Entry struct {
 	whole     atomic.Int64 // deadline of the whole exchange, likewise
 	attempt   atomic.Int64 // deadline of the attempt, likewise
 	waiting   atomic.Uint32
-	answering atomic.Bool // an answer is being made: the client must still be there
-	tunnel    atomic.Bool // and may end its direction all the same
+	answering atomic.Bool   // an answer is being made: the client must still be there
+	tunnel    atomic.Bool   // and may end its direction all the same
+	writes    atomic.Uint32 // to the client, begun and over: odd while one goes on
+	seen      uint32        // of writes, when Stuck was asked last
 
 	mu       sync.Mutex
 	removed  bool
@@ -358,4 +361,14 @@ func (e *Entry) StopIdle() {
 		return
 	}
 	e.Stop(Shutdown)
+}
+
+// Write marks the begin and the end of a write to the client.
+func (e *Entry) Write() { e.writes.Add(1) }
+
+// Stuck reports whether a write to the client goes on that went on already when this was asked before. One goroutine asks.
+func (e *Entry) Stuck() bool {
+	before := e.seen
+	e.seen = e.writes.Load()
+	return e.seen == before && e.seen%2 == 1
 }

@@ -168,3 +168,26 @@ func TestStopIdleSparesExchanges(t *testing.T) {
 	e.StopIdle()
 	want(t, ended, Shutdown)
 }
+
+func TestStuck(t *testing.T) {
+	var e Entry
+	f := func(want bool) {
+		t.Helper()
+		if got := e.Stuck(); got != want {
+			t.Errorf("after %d: %t", e.writes.Load(), got)
+		}
+	}
+	f(false)
+	e.Write()
+	f(false)
+	f(true)
+	e.Write()
+	f(false)
+	f(false)
+	e.Write()
+	f(false)
+	e.Write()
+	e.Write() // another one
+	f(false)
+	f(true)
+}
