@@ -40,7 +40,7 @@ func newSoak(t *testing.T) *soak {
 	port := testkit.Ports(t, 1)[0]
 	listener := fmt.Sprintf("  - {name: https, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: pair}]}}\n", port)
 	at := func(url string) string { return strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://") }
-	const patient, impatient = "timeouts: {streamIdle: 60s}", "timeouts: {firstByte: 500ms}\n  health: {passive: {consecutiveErrors: 0}}"
+	const patient, impatient = "timeouts: {streamIdle: 60s}", "timeouts: {firstByte: 1s}\n  health: {passive: {consecutiveErrors: 0}}"
 	objects := listener + certificate(t, root) + backend("plain", at(s.far.h1.URL), "HTTP11", "", patient) +
 		backend("h2", at(s.far.h2.URL), "H2C", "", patient) +
 		backend("calls", at(s.far.h2.URL), "GRPC", "", patient) +
