@@ -160,7 +160,7 @@ var kinds = []kind{
 		return c.broken(ctx, dice, "reset", http.StatusBadGateway, http.StatusGatewayTimeout)
 	}},
 	{"far sides break off", 4, func(ctx context.Context, c *clients, dice *rand.Rand) error {
-		return c.broken(ctx, dice, "cut", http.StatusBadGateway, http.StatusGatewayTimeout) // a busy machine is late
+		return c.broken(ctx, dice, "cut", http.StatusBadGateway, http.StatusGatewayTimeout) // the reset may overtake the answer's head
 	}},
 	{"far sides stall", 2, func(ctx context.Context, c *clients, dice *rand.Rand) error {
 		return c.broken(ctx, dice, "stall", http.StatusGatewayTimeout)

@@ -150,6 +150,9 @@ func (s *soak) busy(t *testing.T, d time.Duration, parts int) (list []sample) {
 		})
 	}
 	for range parts {
+		if ctx.Err() != nil {
+			break // a look takes time too
+		}
 		s.reload(t)
 		list = append(list, s.look(t))
 		select {
