@@ -30,6 +30,9 @@ func BuildOf(ctx context.Context, folder, name string) (string, error) {
 	return build(ctx, folder, name, flags...)
 }
 
+// Raced reports whether what Build builds has the race detector, whose own memory tells nothing of the command's.
+func Raced() bool { return raced }
+
 // BuildPlain builds ebbgate as users have it, whatever the test has: the race detector takes memory of its own, and ends a
 // process that has more than 8,128 goroutines.
 func BuildPlain(ctx context.Context, folder string) (string, error) {
