@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"github.com/ebbgate/ebbgate/test/e2e/command"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/testkit"
 	"github.com/ebbgate/ebbgate/internal/testkit/ca"
+	"github.com/ebbgate/ebbgate/test/e2e/command"
 )
 
 const workers = 24
