@@ -115,7 +115,7 @@ func (g *gateway) await(t *testing.T, done func() bool) {
 }
 
 // TestMemoryPressure: thousands of bodies that the gateway holds while the far side does not answer. What it has room for
-// is answered in the end, the rest is refused at once or not let in.
+// is answered in the end, the rest is refused or not let in.
 func TestMemoryPressure(t *testing.T) {
 	t.Parallel()
 	const size = 60 << 10
@@ -154,7 +154,8 @@ func TestMemoryPressure(t *testing.T) {
 				}
 			}
 			t.Logf("%d are answered, %d refused, %d not let in", served, refused, shut)
-			if served == 0 || refused == 0 {
+			whole := len(parts) == 1 // else those that wait may have taken all the room before the first body comes
+			if refused == 0 || served == 0 && whole {
 				t.Error("both were to happen")
 			}
 			if int64(served) != s.far.n.Load() {
