@@ -110,10 +110,13 @@ func Refuse(reason Reason, detail string) *Refusal { return &Refusal{Reason: rea
 
 // TooLarge refuses a body that is over a limit.
 func TooLarge(l BodyLimit) *Refusal {
-	return &Refusal{
-		Reason: BodyTooLarge, Policy: l.Policy, Field: "spec.limits.requestBody",
-		Detail: fmt.Sprintf("the request's body has more than the %d bytes that a GuardRailsPolicy's spec.limits.requestBody lets through", l.Bytes),
+	refusal := Refuse(BodyTooLarge, fmt.Sprintf("the request's body has more than %d bytes", l.Bytes))
+	if refusal.Policy = l.Policy; l.Policy != "" {
+		refusal.Field = "spec.limits.requestBody"
+	} else {
+		refusal.Detail += ", and no GuardRailsPolicy lets more through (spec.limits.requestBody)"
 	}
+	return refusal
 }
 
 // Code is the HTTP status of the answer.

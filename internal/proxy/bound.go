@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -21,10 +22,7 @@ func (j *journey) boundBody() *exchange.Refusal {
 		if streamsForEver(r) {
 			return nil
 		}
-		r.Limit.Bytes = bodyMost
-		if most := j.server.config.bodyMost; most > 0 {
-			r.Limit.Bytes = most
-		}
+		r.Limit.Bytes = cmp.Or(j.server.config.bodyMost, bodyMost)
 	}
 	if r.Length > r.Limit.Bytes {
 		return exchange.TooLarge(r.Limit)

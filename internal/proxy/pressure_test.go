@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
@@ -23,7 +22,15 @@ import (
 // further requests; as it comes back so does everything.
 func TestPressure(t *testing.T) {
 	var used atomic.Uint64
-	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return used.Load() << 20, 100 << 20, 0 }},
+	looks := make(chan struct{})
+	usage := func() (uint64, uint64, uint64) {
+		select {
+		case looks <- struct{}{}:
+		case <-t.Context().Done():
+		}
+		return used.Load() << 20, 100 << 20, 0
+	}
+	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: usage},
 		service("a", testFar(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))))
 	open, err := net.Dial("tcp", r.listen) //nolint:noctx // on loopback
 	if err != nil {
@@ -33,10 +40,10 @@ func TestPressure(t *testing.T) {
 	f := func(share uint64, want pressure, status string, connects bool) {
 		t.Helper()
 		used.Store(share)
-		for end := time.Now().Add(10 * time.Second); r.Pressure() != int(want); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("at %d %% the pressure is %d, not %d", share, r.Pressure(), want)
-			}
+		<-looks
+		<-looks // what the look before found is in force
+		if got := r.Pressure(); got != int(want) {
+			t.Fatalf("at %d %% the pressure is %d, not %d", share, got, want)
 		}
 		if _, err := io.WriteString(open, "GET /0 HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
 			t.Fatal(err)
@@ -138,16 +145,17 @@ func TestMemoryIsTaken(t *testing.T) {
 func TestNoMemoryForABody(t *testing.T) {
 	far := testkit.Upstream(t, upstream.Config{Handler: upstream.Echo()})
 	const limit = (ofConnection + ofExchange + 20<<10) * 10 / 9
-	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return 0, limit, 0 }}, service("a", far.Addr()))
+	var r *rig
+	t.Cleanup(func() { // when the server has ended, and all that it had to do
+		if n := r.memory.taken.Load(); n != 0 {
+			t.Errorf("%d are still counted", n)
+		}
+	})
+	r = newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: func() (uint64, uint64, uint64) { return 0, limit, 0 }}, service("a", far.Addr()))
 	for size, status := range map[int]int{10 << 10: 200, 60 << 10: 503} {
 		answer := r.raw("POST /0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: " + strconv.Itoa(size) + "\r\n\r\n" + strings.Repeat("x", size))
 		if !strings.HasPrefix(answer, "HTTP/1.1 "+strconv.Itoa(status)) || strings.Contains(answer, `"reason":"overloaded"`) != (status == 503) {
 			t.Errorf("%d bytes: %.300s", size, answer)
-		}
-		for end := time.Now().Add(10 * time.Second); r.memory.taken.Load() != 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d bytes: %d are still counted", size, r.memory.taken.Load())
-			}
 		}
 	}
 	if n := far.Heads(); n != 1 {
