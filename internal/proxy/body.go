@@ -95,7 +95,7 @@ func (j *journey) read(n int64) (end bool, err error) {
 	j.hold = holds.Get().(*[]byte)
 	room := (*j.hold)[:0]
 	if !j.hoard(cap(room)) {
-		err = errNoMemory
+		room = nil // a smaller one may do
 	}
 	for armed := 0; err == nil && int64(len(room)) <= n; { // one more than is wanted tells whether that was all
 		if len(room) >= armed {
