@@ -119,6 +119,10 @@ func newRigOf(t testing.TB, config Config, backends ...*plan.Backend) *rig {
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
+			return
+		}
+		if kept, taken := replays.Load(), s.memory.taken.Load(); kept != 0 || taken != 0 {
+			t.Errorf("%d bytes are kept, and %d counted, for nobody", kept, taken)
 		}
 	})
 	port := freePort(t)
