@@ -2,11 +2,14 @@ package attacks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/ebbgate/ebbgate/internal/plan"
 	"github.com/ebbgate/ebbgate/internal/testkit/h2"
 )
 
@@ -96,6 +99,51 @@ func (g *gateway) attack2(t *testing.T, f target, s stream, id int) {
 	}
 	if torn > 0 && !s.late {
 		fail("the far side began to read a request")
+	}
+}
+
+// TestMoreThanALengthSays sends a body as long as it says, which is too large to be held, and a request behind it. To a far side of
+// HTTP/1.1 the body has gone on by then, whole: what comes behind it is nobody's request, and no harm to the connection.
+func TestMoreThanALengthSays(t *testing.T) {
+	t.Parallel()
+	list := targets(t)
+	var fars []far
+	for _, f := range list {
+		fars = append(fars, f.far)
+	}
+	g := serve(t, fars...)
+	const parts = 8
+	part := strings.Repeat("x", 16<<10)
+	for _, f := range list {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			for id := range 2 { // in clear text, and over TLS
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				conn := g.dial2(t, ctx, id)
+				defer conn.Close()
+				before := len(f.seen.Requests())
+				stream, err := conn.Open(false, [2]string{":method", "POST"}, [2]string{":scheme", "http"}, [2]string{":authority", f.host},
+					[2]string{":path", marked("/attack", f.host, id)}, [2]string{"content-length", strconv.Itoa(parts * len(part))})
+				for range parts {
+					check(t, errors.Join(err, conn.Data(stream, []byte(part), false)))
+				}
+				var want []string
+				if f.protocol == plan.HTTP11 {
+					want = append(want, marked(said("POST", "/attack", strings.Repeat(part, parts)), f.host, id))
+					_, err = f.seen.WaitRequest(ctx, before+1)
+					check(t, err)
+				}
+				check(t, conn.Data(stream, []byte(marked(hidden, f.host, id)), true))
+				if got := outcome(ctx, conn, stream); got != reset && !slices.Contains(want, got) {
+					t.Errorf("%.100q, want %s or %.100q", got, reset, want)
+				}
+				want = append(want, canary2(t, ctx, conn, f, id, t.Errorf))
+				if whole, _ := f.since(before, id); !slices.Equal(whole, want) {
+					t.Errorf("the far side read %.300q", whole)
+				}
+			}
+		})
 	}
 }
 
