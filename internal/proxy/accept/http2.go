@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ebbgate/ebbgate/internal/http1"
+	"github.com/ebbgate/ebbgate/internal/proxy/gather"
 )
 
 // protocolH2 is HTTP/2's name in ALPN (RFC 9113, section 3.1).
@@ -103,8 +104,10 @@ func (c *Conn) handOver() {
 	c.Watch.Remove()
 	c.cancel()
 	c.wire.peer, c.wire.pacing = c.Peer, newPacing(c.wire.socket, c.set.config.Handler.Sheds)
+	c.wire.Conn, c.wire.gone = gather.New(c.wire.Conn, c.wire.gone), func() {}
 	conn := c.net
 	if !c.Secure {
+		c.wire.ahead = make([]byte, aheadRoom)
 		c.wire.early = slices.Concat(http1.Preface(), c.reader.Buffered())
 		conn = c.wire
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ebbgate/ebbgate/internal/exchange"
 	"github.com/ebbgate/ebbgate/internal/plan"
+	"github.com/ebbgate/ebbgate/internal/proxy/gather"
 	"github.com/ebbgate/ebbgate/internal/proxy/pace"
 )
 
@@ -260,6 +261,7 @@ func (t *Target) begin(ctx context.Context, c *Conn) (*http.ClientConn, error) {
 		conn, scheme = c.tls, "https"
 	}
 	c.wire.secure, c.wire.frames = false, pace.New(maxFrames, framesRate) // nobody looks for the borders of its records
+	c.wire.Conn = gather.New(c.wire.Conn, nil)
 	client, err := t.dialer.transport.NewClientConn(context.WithValue(ctx, dialled{}, conn), scheme, c.address.String())
 	if err != nil {
 		return nil, fmt.Errorf("begin HTTP/2: %w", err)

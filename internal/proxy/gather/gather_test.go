@@ -1,0 +1,316 @@
+package gather
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gate is a connection whose writes wait to be let through.
+type gate struct {
+	net.Conn
+	begun  chan int // sizes of writes
+	let    chan error
+	late   chan struct{}
+	closed chan struct{}
+	once   sync.Once
+	out    bytes.Buffer
+}
+
+func newGate() *gate {
+	return &gate{begun: make(chan int), let: make(chan error), late: make(chan struct{}), closed: make(chan struct{})}
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	g.begun <- len(p)
+	select {
+	case err := <-g.let:
+		if err != nil {
+			return 0, err
+		}
+		return g.out.Write(p)
+	case <-g.late:
+		return 0, os.ErrDeadlineExceeded
+	}
+}
+
+func (g *gate) SetReadDeadline(time.Time) error { return nil }
+
+func (g *gate) SetWriteDeadline(t time.Time) error {
+	time.AfterFunc(time.Until(t), func() { close(g.late) })
+	return nil
+}
+
+func (g *gate) Close() error {
+	g.once.Do(func() { close(g.closed) })
+	return nil
+}
+
+var errLost = errors.New("lost")
+
+// in runs f with a connection and its gate, where time passes once all wait.
+func in(t *testing.T, f func(t *testing.T, c *Conn, g *gate, gone chan struct{})) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		g, gone := newGate(), make(chan struct{})
+		f(t, New(g, func() { close(gone) }), g, gone)
+	})
+}
+
+func put(t *testing.T, c *Conn, text string) {
+	t.Helper()
+	if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
+		t.Errorf("wrote %d of %q: %v", n, text, err)
+	}
+}
+
+// What is written while a write is under way goes out with the next one, in order; and what waits for that when it is closed.
+func TestGathers(t *testing.T) {
+	in(t, func(t *testing.T, c *Conn, g *gate, gone chan struct{}) {
+		put(t, c, "a")
+		if n := <-g.begun; n != 1 {
+			t.Errorf("%d bytes are written first", n)
+		}
+		for _, piece := range []string{"b", "cd", "", "e"} {
+			put(t, c, piece)
+		}
+		if err := c.SetWriteDeadline(time.Unix(1, 0)); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Write([]byte("f")); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		g.let <- nil
+		if n := <-g.begun; n != 4 {
+			t.Errorf("%d bytes are written then", n)
+		}
+		select {
+		case <-gone:
+			t.Error("gone while it is written to")
+		default:
+		}
+		g.let <- nil
+		<-gone
+		<-g.closed
+		if got := g.out.String(); got != "abcde" {
+			t.Errorf("%q went out", got)
+		}
+		if err := c.Close(); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+// As much waits as may, and no more.
+func TestBound(t *testing.T) {
+	in(t, func(t *testing.T, c *Conn, g *gate, gone chan struct{}) {
+		put(t, c, "a")
+		<-g.begun
+		put(t, c, string(make([]byte, most)))
+		wrote := make(chan error)
+		go func() { _, err := c.Write([]byte("b")); wrote <- err }()
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			t.Errorf("took more than there is room for: %v", err)
+		default:
+		}
+		g.let <- nil
+		if n := <-g.begun; n != most {
+			t.Errorf("%d bytes are written", n)
+		}
+		if err := <-wrote; err != nil {
+			t.Error(err)
+		}
+		g.let <- nil
+		<-g.begun
+		g.let <- nil
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		<-gone
+	})
+}
+
+// What is large is written from where it is, and what is written meanwhile after it.
+func TestLarge(t *testing.T) {
+	in(t, func(t *testing.T, c *Conn, g *gate, gone chan struct{}) {
+		big := bytes.Repeat([]byte("x"), 2*most)
+		wrote := make(chan error)
+		go func() { _, err := c.Write(big); wrote <- err }()
+		if n := <-g.begun; n != len(big) {
+			t.Errorf("%d bytes are written", n)
+		}
+		put(t, c, "y")
+		g.let <- nil
+		if err := <-wrote; err != nil {
+			t.Error(err)
+		}
+		<-g.begun
+		go func() { _, err := c.Write(big); wrote <- err }()
+		synctest.Wait()
+		g.let <- nil
+		<-g.begun
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		g.let <- nil
+		if err := <-wrote; err != nil {
+			t.Error(err)
+		}
+		<-gone
+		if want := string(big) + "y" + string(big); g.out.String() != want {
+			t.Errorf("%d bytes went out, want %d, or others", g.out.Len(), len(want))
+		}
+	})
+}
+
+// A write that fails ends the connection for who reads, frees who waits for room, and is told to who writes next.
+func TestFails(t *testing.T) {
+	in(t, func(t *testing.T, c *Conn, g *gate, gone chan struct{}) {
+		put(t, c, "a")
+		<-g.begun
+		put(t, c, string(make([]byte, most)))
+		wrote := make(chan error)
+		go func() { _, err := c.Write([]byte("b")); wrote <- err }()
+		synctest.Wait()
+		g.let <- errLost
+		<-g.closed
+		if err := <-wrote; !errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		if _, err := c.Write([]byte("c")); !errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		select {
+		case <-gone:
+			t.Error("gone before it was closed")
+		default:
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		<-gone
+	})
+}
+
+// A peer that does not read holds up neither the close nor, for longer than a moment, the connection.
+func TestFarewell(t *testing.T) {
+	in(t, func(t *testing.T, c *Conn, g *gate, gone chan struct{}) {
+		put(t, c, "a")
+		<-g.begun
+		put(t, c, "b")
+		begun := time.Now()
+		if err := c.Close(); err != nil || time.Since(begun) != 0 {
+			t.Errorf("closed after %v: %v", time.Since(begun), err)
+		}
+		<-gone
+		if d := time.Since(begun); d < farewell || d > 2*farewell {
+			t.Errorf("gone after %v", d)
+		}
+	})
+}
+
+// Pieces of many goroutines reach the far end of a socket whole.
+func TestMany(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	const writers, rounds = 8, 200
+	gone := make(chan struct{})
+	c := New(near, func() { close(gone) })
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			for n := range rounds {
+				piece := bytes.Repeat([]byte{byte('a' + i)}, 1+n*n%(2*large))
+				piece[len(piece)-1] = '\n'
+				if _, err := c.Write(piece); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	go func() { all.Wait(); _ = c.Close() }()
+	got, err := io.ReadAll(far)
+	if err != nil {
+		t.Error(err)
+	}
+	<-gone
+	seen := map[byte]int{}
+	for piece := range bytes.SplitSeq(bytes.TrimSuffix(got, []byte("\n")), []byte("\n")) {
+		if len(piece) == 0 {
+			seen[0]++
+			continue
+		}
+		if n := seen[piece[0]]; len(bytes.Trim(piece, string(piece[:1]))) > 0 {
+			t.Fatalf("piece %d of %c is torn: %.50q", n, piece[0], piece)
+		}
+		seen[piece[0]]++
+	}
+	pieces := 0
+	for _, n := range seen {
+		pieces += n
+	}
+	if pieces != writers*rounds {
+		t.Errorf("%d pieces came, want %d", pieces, writers*rounds)
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	near, err := new(net.Dialer).DialContext(b.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() { defer close(read); _, _ = io.Copy(io.Discard, far); _ = far.Close() }()
+	for name, c := range map[string]net.Conn{"gathered": New(near, nil), "each": near} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			piece := make([]byte, 100)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := c.Write(piece); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+	_ = near.Close()
+	<-read
+}
