@@ -102,7 +102,7 @@ type ProxyAutoscaling struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.requests.cpu) || !has(self.limits) || !has(self.limits.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity(string(self.limits.cpu))) <= 0",message="requests.cpu must not be above limits.cpu"
 // +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.requests.memory) || !has(self.limits) || !has(self.limits.memory) || quantity(string(self.requests.memory)).compareTo(quantity(string(self.limits.memory))) <= 0",message="requests.memory must not be above limits.memory"
 type ProxyResources struct {
-	// Requests are what a proxy is sure to have; above the limits they are refused at admission. Default: cpu 100m, memory 64Mi, or of each the limit where one is written
+	// Requests are what a proxy is sure to have; above the limits they are refused at admission. Default: cpu 100m, memory 96Mi, or of each the limit where one is written
 	// and lower.
 	//
 	// +optional

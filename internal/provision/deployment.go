@@ -31,7 +31,7 @@ const (
 	caKey   = "ca.crt"
 	volume  = "controller"
 	cpuAsk  = "100m"
-	memory  = "64Mi"
+	memory  = "96Mi"
 	perHost = corev1.LabelHostname
 
 	memoryLimit = "GOMEMLIMIT"
