@@ -149,6 +149,7 @@ var dependencies = map[string]string{
 	"github.com/fsnotify/fsnotify":                 "source/file hears of changed files without asking every second",
 	"github.com/google/go-containerregistry":       "deploy/image, a module of its own: images of containers and their way to a registry, without Docker",
 	"github.com/go-jose/go-jose/v4":                "proxy/identify: ServiceAccount tokens and the keys that verify them (RFC 7515, 7517, 7519)",
+	"github.com/google/pprof":                      "test/bench: what CPU time was spent on",
 	"github.com/google/go-cmp":                     "tests: differences of structures that a person can read",
 	"github.com/miekg/dns":                         "proxy/resolve: messages, and what resolv.conf says; testkit's name server",
 	"github.com/prometheus/client_golang":          "observe, controller: metrics in the format that every monitoring reads",

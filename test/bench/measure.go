@@ -36,6 +36,7 @@ type result struct {
 	samples []sample // of rounds that nothing disturbed, or of all where void
 	void    float64  // cores that others used where too few rounds were undisturbed; otherwise 0
 	memory  memory   // of idle streams, which have no samples
+	profile string   // file with the profile of the first round; empty: there is none
 }
 
 // measure measures all rows.
@@ -107,7 +108,7 @@ func (r *rig) measureRow(ctx context.Context, o options, w work, progress io.Wri
 	for len(quiet) < o.rounds && len(all) < o.tries {
 		profile := ""
 		if len(all) == 0 && o.profile != "" {
-			profile = filepath.Join(o.profile, w.name+".pprof")
+			profile = profileOf(o, w)
 		}
 		round, err := r.measureRound(ctx, o, w, profile)
 		if err != nil {
@@ -131,6 +132,9 @@ func (r *rig) measureRow(ctx context.Context, o options, w work, progress io.Wri
 	var row []result
 	for i, p := range r.targets(w) {
 		one := result{work: w, proxy: p.name, void: void}
+		if p.name == ebbgate && o.profile != "" {
+			one.profile = profileOf(o, w)
+		}
 		for _, round := range rounds {
 			one.samples = append(one.samples, round[i])
 		}
@@ -260,6 +264,9 @@ func cutLog(name string) (int, error) {
 	}
 	return lines, nil
 }
+
+// profileOf is the file of a row's profile.
+func profileOf(o options, w work) string { return filepath.Join(o.profile, w.name+".pprof") }
 
 // cpuProfile has Ebbgate profile itself for about as long as a measurement takes.
 func cpuProfile(each time.Duration) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 )
 
@@ -55,7 +54,7 @@ func (r *rig) weighOne(ctx context.Context, o options, p *proxy, w work) (memory
 	}
 	during, err := readProcesses("/proc")
 	if p.name == ebbgate && o.profile != "" {
-		err = errors.Join(err, fetchProfile(ctx, p.admin, heapProfile, filepath.Join(o.profile, w.name+".pprof"), o.each))
+		err = errors.Join(err, fetchProfile(ctx, p.admin, heapProfile, profileOf(o, w), o.each))
 	}
 	a.begin() // which ends them
 	a.wait()

@@ -98,6 +98,9 @@ func writeReport(out io.Writer, description string, results []result) error {
 	table(&b, results, func(w work) bool { return !w.streams() }, "work", "CPU ms per 1,000 requests", "requests/s", "p50 ms", "p99 ms")
 	table(&b, results, func(w work) bool { return w.kind == events }, "streams", "CPU ms per 1,000 events", "events/s", "p50 ms", "p99 ms", "added p50 ms", "added p99 ms")
 	table(&b, results, func(w work) bool { return w.kind == idle }, "memory", "KiB a stream", "MiB before")
+	if err := profiles(&b, results); err != nil {
+		return err
+	}
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
