@@ -13,7 +13,7 @@ for folder in $packages; do
 	for target in $targets; do
 		found=$((found + 1))
 		echo "== ${folder#"$PWD"/} $target"
-		(cd "$folder" && go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-60s}" .)
+		(cd "$folder" && go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-60s}" -fuzzminimizetime 100x .)
 	done
 done
 if [ "$found" -eq 0 ]; then

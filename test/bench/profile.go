@@ -27,7 +27,7 @@ const (
 // kernel are functions that enter the kernel, and runtimes those of the runtime with what they are there for: whoever is below
 // them on the stack, it is the work of those above.
 var (
-	kernel   = []string{"internal/runtime/syscall", "runtime.futex", "runtime.usleep", "runtime.tgkill", "runtime/internal/syscall"}
+	kernel   = []string{"internal/runtime/syscall", "syscall.RawSyscall", "runtime.entersyscall", "runtime.reentersyscall", "runtime.exitsyscall", "runtime.futex", "runtime.usleep"}
 	runtimes = []struct{ prefix, part string }{
 		{"runtime.gcBgMarkWorker", collecting},
 		{"runtime.gcAssist", collecting},
