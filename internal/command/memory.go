@@ -53,13 +53,13 @@ func leaveHeap(floor uint64) {
 // what else that had to look through.
 const growth = 100
 
-// growthTo is by how many per cent a heap of which live is left may grow, to be collected at floor. It comes in steps, since each
-// change stops all goroutines for a moment.
+// growthTo is by how many per cent a heap of which live is left may grow, to be collected at floor or before. It comes in steps,
+// since each change stops all goroutines for a moment; and it is bounded, since a burst is collected by what was set before it.
 func growthTo(floor, live, beside uint64) int {
-	const step, most = 25, 1000
+	const step, most, least = 25, 400, 4 << 20 // Go's least heap is so many bytes at 100 %, and more in proportion
 	if live >= floor {
 		return growth
 	}
-	percent := (floor - live) * 100 / max(1, live+beside)
-	return int(min(most, max(growth, percent-percent%step)))
+	percent := min((floor-live)*100/max(1, live+beside), floor*100/least, most)
+	return int(max(growth, percent-percent%step))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -43,6 +44,9 @@ type h2 struct {
 	served chan struct{}
 	take   time.Duration
 
+	mu    sync.Mutex
+	wires map[*wire]struct{} // connections
+
 	streams atomic.Int64  // handlers that run
 	ending  atomic.Bool   // their end is waited for
 	empty   chan struct{} // told then when none runs
@@ -51,7 +55,7 @@ type h2 struct {
 type wireKey struct{}
 
 func newH2(s *Set) *h2 {
-	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{}), take: takeTimeout}
+	h := &h2{set: s, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{}), take: takeTimeout, wires: map[*wire]struct{}{}}
 	h.empty = make(chan struct{}, 1)
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
@@ -104,7 +108,7 @@ func (c *Conn) handOver() {
 	c.Watch.Remove()
 	c.cancel()
 	c.wire.peer, c.wire.pacing = c.Peer, newPacing(c.wire.socket, c.set.config.Handler.Sheds)
-	c.wire.Conn, c.wire.gone = gather.New(c.wire.Conn, c.wire.gone), func() {}
+	c.set.h2.gather(c.wire)
 	conn := c.net
 	if !c.Secure {
 		c.wire.ahead = make([]byte, aheadRoom)
@@ -119,6 +123,21 @@ func (c *Conn) handOver() {
 	case <-c.set.h2.closed:
 		_ = conn.Close()
 	}
+}
+
+// gather has few writes made of many to a connection, and knows it until the last of them.
+func (h *h2) gather(w *wire) {
+	gone := w.gone
+	w.out = gather.New(w.Conn, h.take, func() {
+		h.mu.Lock()
+		delete(h.wires, w)
+		h.mu.Unlock()
+		gone()
+	})
+	w.Conn, w.gone = w.out, func() {}
+	h.mu.Lock()
+	h.wires[w] = struct{}{}
+	h.mu.Unlock()
 }
 
 // Accept implements net.Listener.
@@ -174,5 +193,13 @@ func (h *h2) wait() {
 	}
 }
 
-// cut closes what is left.
-func (h *h2) cut() { _ = h.server.Close() }
+// cut closes what is left. Sockets come first: crypto/tls would have them wait for its last words.
+func (h *h2) cut() {
+	h.mu.Lock()
+	left := slices.Collect(maps.Keys(h.wires))
+	h.mu.Unlock()
+	for _, w := range left {
+		w.cut()
+	}
+	_ = h.server.Close()
+}

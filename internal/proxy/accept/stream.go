@@ -69,7 +69,7 @@ func (h *h2) serve(w http.ResponseWriter, r *http.Request) {
 		st.pacing.frames.Earn(refusedBody)
 	}
 	if st.pacing.over(r.Context().Err() != nil) {
-		_ = at.Close()
+		at.cut()
 	}
 	if st.held && !broken { // nobody watches over a stream whose handler has returned
 		_ = st.control.SetWriteDeadline(time.Now().Add(h.take))

@@ -3,6 +3,8 @@ package accept
 import (
 	"net"
 	"sync"
+
+	"github.com/ebbgate/ebbgate/internal/proxy/gather"
 )
 
 // aheadRoom is what is read at once, at most, where net/http asks for the nine bytes before a frame alone.
@@ -14,10 +16,11 @@ type wire struct {
 	net.Conn
 	peer   Peer
 	socket *socket
-	early  []byte  // read ahead, to find out which protocol it is, or with what was asked for
-	ahead  []byte  // room to read ahead, where TLS does not; nil: it does
-	pacing *pacing // of HTTP/2; nil: not that
-	gone   func()  // called once, by the first Close
+	out    *gather.Conn // of HTTP/2, the Conn
+	early  []byte       // read ahead, to find out which protocol it is, or with what was asked for
+	ahead  []byte       // room to read ahead, where TLS does not; nil: it does
+	pacing *pacing      // of HTTP/2; nil: not that
+	gone   func()       // called once, by the first Close
 	once   sync.Once
 }
 
@@ -42,7 +45,7 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if w.pacing != nil && n > 0 && !w.pacing.read(n) {
-		_ = w.Close()
+		w.cut()
 		return 0, errFrames
 	}
 	return n, err
@@ -53,3 +56,6 @@ func (w *wire) Close() error {
 	w.once.Do(w.gone)
 	return err
 }
+
+// cut ends a connection of HTTP/2 whose client is owed nothing, or that there is no time for: what waits to be written is lost.
+func (w *wire) cut() { w.out.Cut() }

@@ -261,7 +261,7 @@ func (t *Target) begin(ctx context.Context, c *Conn) (*http.ClientConn, error) {
 		conn, scheme = c.tls, "https"
 	}
 	c.wire.secure, c.wire.frames = false, pace.New(maxFrames, framesRate) // nobody looks for the borders of its records
-	c.wire.Conn = gather.New(c.wire.Conn, nil)
+	c.wire.Conn = gather.New(c.wire.Conn, farewell, nil)
 	client, err := t.dialer.transport.NewClientConn(context.WithValue(ctx, dialled{}, conn), scheme, c.address.String())
 	if err != nil {
 		return nil, fmt.Errorf("begin HTTP/2: %w", err)
