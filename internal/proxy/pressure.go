@@ -89,11 +89,11 @@ func (m *memory) run(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
-		m.look()
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			m.look()
 		}
 	}
 }

@@ -95,6 +95,7 @@ func New(c Config) (*Server, error) {
 	s.prober = health.NewProber(health.ProberConfig{Logger: c.Logger})
 	s.running.Go(func() { s.dialer.Run(ctx) })
 	s.running.Go(func() { s.prober.Run(ctx) })
+	s.memory.look() // before the first connection
 	s.running.Go(func() { s.memory.run(ctx) })
 	return s, nil
 }
