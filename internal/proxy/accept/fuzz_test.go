@@ -157,6 +157,7 @@ func fuzzed(f *testing.F) func(t *testing.T, in []byte) {
 		m := &memory{in: bytes.NewReader(append([]byte(http2.ClientPreface), in...)), over: make(chan struct{})}
 		w := &wire{Conn: m, peer: Peer{Origin: input(in), Address: netip.MustParseAddrPort("127.0.0.1:1")}, gone: func() {}}
 		w.pacing = newPacing(&socket{}, j.Sheds)
+		s.h2.gather(w)
 		s.h2.conns <- w
 		<-m.over
 		sweeper.Each(func(e *watch.Entry) { e.Stop(watch.Shutdown) }) // bodies that do not come any more
