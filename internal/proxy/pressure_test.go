@@ -22,16 +22,20 @@ import (
 // further requests; as it comes back so does everything.
 func TestPressure(t *testing.T) {
 	var used atomic.Uint64
+	var made atomic.Bool // the server, which looks before it is
 	looks := make(chan struct{})
 	usage := func() (uint64, uint64, uint64) {
-		select {
-		case looks <- struct{}{}:
-		case <-t.Context().Done():
+		if made.Load() {
+			select {
+			case looks <- struct{}{}:
+			case <-t.Context().Done():
+			}
 		}
 		return used.Load() << 20, 100 << 20, 0
 	}
 	r := newRigOf(t, Config{Observer: newRecorder(), Logger: slog.New(slog.DiscardHandler), usage: usage},
 		service("a", testFar(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))))
+	made.Store(true)
 	open, err := net.Dial("tcp", r.listen) //nolint:noctx // on loopback
 	if err != nil {
 		t.Fatal(err)
