@@ -42,12 +42,7 @@ func marked(text, host0 string, id int) string {
 // TestRequestsOfHTTP1 sends each attack to each far side, the gateway's canary behind it, and then one on another connection.
 func TestRequestsOfHTTP1(t *testing.T) {
 	t.Parallel()
-	list := targets(t)
-	var fars []far
-	for _, f := range list {
-		fars = append(fars, f.far)
-	}
-	g := serve(t, fars...)
+	g, list := serveTargets(t)
 	for _, f := range list {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

@@ -29,12 +29,7 @@ type stream struct {
 // TestRequestsOfHTTP2 sends each attack to each far side, then a canary on another stream and one on another connection.
 func TestRequestsOfHTTP2(t *testing.T) {
 	t.Parallel()
-	list := targets(t)
-	var fars []far
-	for _, f := range list {
-		fars = append(fars, f.far)
-	}
-	g := serve(t, fars...)
+	g, list := serveTargets(t)
 	for _, f := range list {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,12 +101,7 @@ func (g *gateway) attack2(t *testing.T, f target, s stream, id int) {
 // HTTP/1.1 the body has gone on by then, whole: what comes behind it is nobody's request, and no harm to the connection.
 func TestMoreThanALengthSays(t *testing.T) {
 	t.Parallel()
-	list := targets(t)
-	var fars []far
-	for _, f := range list {
-		fars = append(fars, f.far)
-	}
-	g := serve(t, fars...)
+	g, list := serveTargets(t)
 	const parts = 8
 	part := strings.Repeat("x", 16<<10)
 	for _, f := range list {

@@ -86,6 +86,17 @@ func serve(t *testing.T, far ...far) *gateway {
 	}
 }
 
+// serveTargets starts a gateway before all the far sides that requests are sent to.
+func serveTargets(t *testing.T) (*gateway, []target) {
+	t.Helper()
+	list := targets(t)
+	var fars []far
+	for _, f := range list {
+		fars = append(fars, f.far)
+	}
+	return serve(t, fars...), list
+}
+
 func backend(f far) *plan.Backend {
 	a := netip.MustParseAddrPort(f.address)
 	return &plan.Backend{

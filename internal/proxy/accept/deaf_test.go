@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 type endless struct {
 	small
 	config *tls.Config
-	sent   *atomic.Int64
+	begun  chan struct{} // closed once the answer has begun
 }
 
 func (e endless) TLS(string) (*TLS, bool) {
@@ -33,7 +32,8 @@ func (e endless) TLS(string) (*TLS, bool) {
 func (e endless) Serve(c Client) {
 	res := &c.Common().X.Response
 	res.Status, res.Length = 200, 1<<40
-	for err := c.Begin(res, nil, false); err == nil; e.sent.Add(1) {
+	err := c.Begin(res, nil, false)
+	for close(e.begun); err == nil; {
 		err = c.Send(len(c.Room(false)))
 	}
 }
@@ -46,7 +46,7 @@ func TestDrainOfTheDeaf(t *testing.T) {
 	for name, config := range map[string]*tls.Config{"TLS": config, "clear text": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := endless{config: config, sent: new(atomic.Int64)}
+			h := endless{config: config, begun: make(chan struct{})}
 			s, address := open(t, h)
 			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
 			if err != nil {
@@ -61,10 +61,8 @@ func TestDrainOfTheDeaf(t *testing.T) {
 			if err = errors.Join(err, r.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30}), r.framer.WriteWindowUpdate(0, 1<<30), r.request("GET", true)); err != nil {
 				t.Fatal(err)
 			}
-			for last := int64(-1); last != h.sent.Load() || last == 0; time.Sleep(100 * time.Millisecond) {
-				last = h.sent.Load()
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			<-h.begun
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // in which all is full
 			defer cancel()
 			begun := time.Now()
 			if err := s.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -299,21 +299,28 @@ func TestCut(t *testing.T) {
 	f(func(c *Conn, g *gate) { put(t, c, "a"); <-g.begun; closes(t, c) })
 }
 
-// Pieces of many goroutines reach the far end of a socket whole.
-func TestMany(t *testing.T) {
+// sockets are the two ends of a connection.
+func sockets(t testing.TB) (near, far net.Conn) {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	near, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	near, err = new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	far, err := l.Accept()
+	far, err = l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return near, far
+}
+
+// Pieces of many goroutines reach the far end of a socket whole.
+func TestMany(t *testing.T) {
+	near, far := sockets(t)
 	defer far.Close()
 	const writers, rounds = 8, 200
 	gone := make(chan struct{})
@@ -357,19 +364,7 @@ func TestMany(t *testing.T) {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	near, err := new(net.Dialer).DialContext(b.Context(), "tcp", l.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		b.Fatal(err)
-	}
+	near, far := sockets(b)
 	read := make(chan struct{})
 	go func() { defer close(read); _, _ = io.Copy(io.Discard, far); _ = far.Close() }()
 	for name, c := range map[string]net.Conn{"gathered": New(near, farewell, nil), "each": near} {
